@@ -1,0 +1,25 @@
+"""Small things that several test modules share."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], *, timeout_s: float = 10.0, every_s: float = 0.02) -> T:
+    """Call `probe` until it returns something truthy, and return that.
+
+    Raises:
+        AssertionError: The deadline passed; names the probe and its last answer.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{probe!r} still gave {answer!r} after {timeout_s} s")
+        time.sleep(every_s)
+    return answer

@@ -1,0 +1,1 @@
+"""The control proxy: replay and breakpoints, in line, off the fast path."""

@@ -1,0 +1,1 @@
+"""Structure from the wire: who called, with which tool, on whose behalf."""

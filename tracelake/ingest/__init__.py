@@ -1,0 +1,1 @@
+"""Exchanges in, span events out; seals the lake."""

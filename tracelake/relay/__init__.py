@@ -1,0 +1,1 @@
+"""The HTTP relay: forwards every byte, records every exchange, does nothing else."""

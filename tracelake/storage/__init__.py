@@ -1,0 +1,4 @@
+"""Files of the lake: segments, fold, seal, snapshot, compaction.
+
+Importing this package loads no data-frame library.
+"""
