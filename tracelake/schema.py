@@ -49,7 +49,8 @@ class Table:
         Raises:
             KeyError: The table has no such column.
         """
-        return {column.name: column.dtype for column in self.columns}[name]
+        types: dict[str, DType] = {column.name: column.dtype for column in self.columns}
+        return types[name]
 
 
 def _columns(dtype: DType, **docs: str) -> tuple[Column, ...]:
@@ -279,7 +280,7 @@ def polars_schema(table: Table) -> pl.Schema:
     """The table as a polars schema; times in microseconds UTC."""
     import polars as pl
 
-    types: dict[DType, pl.DataType | type[pl.DataType]] = {
+    types: dict[str, pl.DataType | type[pl.DataType]] = {
         "string": pl.String,
         "json": pl.String,
         "timestamp": pl.Datetime("us", "UTC"),
