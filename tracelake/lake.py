@@ -1,0 +1,150 @@
+"""The lake: one object to write events to and to read spans and traces from.
+
+    lake = Lake("path")                     cheap: nothing is opened or made before it is needed
+    lake.append(event, durable=False)       dict or Event; returning is the promise it is kept
+    lake.spans() / traces() / exchanges()   polars.LazyFrame, hot and cold, one row per item
+    lake.trace(id)                          polars.DataFrame in start order; raises NotInLake
+    lake.latest_traces(limit)               polars.DataFrame, newest first, without scanning spans
+    lake.files(table)                       live Parquet URIs
+    lake.seal()                             move what is finished from hot to cold; SealReport
+    lake.path / lake.hot / lake.location    where it is
+    lake.close()
+
+Invariants:
+- Safe for threads; any number of processes may use one folder at once.
+- Appending loads no data-frame library.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracelake.config import Location, locate
+from tracelake.storage.codec import encode_event
+from tracelake.storage.segment import SegmentWriter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    import polars as pl
+
+    from tracelake.model import Event
+    from tracelake.storage.reader import Reader
+    from tracelake.storage.sealer import Sealer, SealReport
+
+
+class Lake:
+    """A trace lake at one location.
+
+    Args:
+        location: Path or `s3://` URI, or a `Location`; by default `TRACELAKE_DIR`, else
+            `~/.tracelake`.
+    """
+
+    def __init__(self, location: str | os.PathLike[str] | Location | None = None) -> None:
+        self.location = location if isinstance(location, Location) else locate(location)
+        self._writer = SegmentWriter(self.location.hot)
+        self._lock = threading.Lock()
+        self._opened: Reader | None = None
+
+    @property
+    def path(self) -> str:
+        """Root of the tables: a local path or an `s3://` URI."""
+        return self.location.tables
+
+    @property
+    def hot(self) -> Path:
+        """The local hot folder."""
+        return self.location.hot
+
+    def __repr__(self) -> str:
+        return f"Lake({self.path!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up this process's segment; appending again starts a new one."""
+        self._writer.close()
+
+    def append(self, event: Mapping[str, Any] | Event, *, durable: bool = False) -> None:
+        """Append one event; it is visible to every reader at once.
+
+        Args:
+            event: Envelope of DESIGN 3 as a dict, or an `Event`.
+            durable: Wait until the event survives a power loss too, not only `kill -9`.
+
+        Raises:
+            InvalidEvent: Without a known type, valid ids or a readable timestamp.
+            OSError: The disk is full or the folder cannot be written.
+        """
+        self._writer.append(encode_event(event), durable=durable)
+
+    def spans(self) -> pl.LazyFrame:
+        """One row per span, hot and cold, with the columns of `schema.SPANS`."""
+        return self._reader.spans()
+
+    def traces(self) -> pl.LazyFrame:
+        """One row per trace, with the columns of `schema.TRACES`; running traces included."""
+        return self._reader.traces()
+
+    def exchanges(self) -> pl.LazyFrame:
+        """One row per HTTP exchange, with the columns of `schema.EXCHANGES`."""
+        return self._reader.exchanges()
+
+    def trace(self, trace_id: str) -> pl.DataFrame:
+        """Every span of one trace, in start order.
+
+        Raises:
+            NotInLake: The lake holds no such trace.
+        """
+        return self._reader.trace(trace_id)
+
+    def latest_traces(self, limit: int = 50) -> pl.DataFrame:
+        """The traces that started last, newest first; spans are not scanned."""
+        return self._reader.latest_traces(limit)
+
+    def files(self, table: str = "spans") -> list[str]:
+        """Live Parquet URIs of a table, for tools that do not know Delta.
+
+        Call it anew for each query: files that compaction replaced stay readable for the vacuum
+        grace only. Rows that are still hot are not in them: `seal` first where that matters.
+        """
+        return self._reader.files(table)
+
+    def seal(self) -> SealReport:
+        """Move what is finished from the hot segments into the tables.
+
+        Raises:
+            LakeLocked: Another process is sealing and did not finish in time.
+            SchemaTooNew: The lake was written by a newer Trace Lake.
+        """
+        return self.sealer().seal()
+
+    def sealer(self) -> Sealer:
+        """A sealer of this lake, for a process that seals again and again."""
+        from tracelake.storage.sealer import Sealer
+
+        return Sealer(self.location)
+
+    @property
+    def _reader(self) -> Reader:
+        with self._lock:
+            if self._opened is None:
+                from tracelake.storage.reader import Reader
+
+                self._opened = Reader(self.location)
+            return self._opened

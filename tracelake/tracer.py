@@ -1,0 +1,357 @@
+"""The in-process tracer: the lightweight writer of agent, LLM and tool spans.
+
+    with Tracer(lake) as tracer:
+        with tracer.agent("orchestrator", task="…") as agent:     agent.trace_id, agent.span_id
+            with tracer.llm(provider="anthropic", model="…", messages=[…]) as call:
+                call.first_token(); call.finish(response="…", tokens_input=1, tokens_output=1)
+            with tracer.tool("grep", parameters={…}) as tool:
+                tool.finish(result="…")
+    @tracer.traced_tool                        sync and async functions; also traced_tool("name")
+    tracer.bind(function)                      the same nesting in another thread
+    tracer.dropped, tracer.last_error          what could not be recorded
+
+Invariants:
+- Telemetry never breaks its host: whatever goes wrong here is logged once, counted, and passed
+  over; exceptions of the host pass through unchanged.
+- A span is visible as running from its start, and ended however its block is left.
+- A span started in a thread without a current span belongs to the one trace that is open, if
+  exactly one is; else it opens a trace of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import os
+import random
+import sys
+import threading
+import time
+from contextvars import ContextVar, copy_context
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+
+from tracelake.lake import Lake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+    from typing import Self
+
+    from tracelake.config import Location
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+_random = random.Random()  # noqa: S311 - ids, not secrets; seeded from the system
+os.register_at_fork(after_in_child=_random.seed)
+_current: ContextVar[Span | None] = ContextVar("tracelake_span", default=None)
+_now = functools.partial(datetime.now, timezone.utc)  # noqa: UP017 - bound once, no attribute look-up
+
+
+class Span:
+    """One open span; a context manager.
+
+    Attributes:
+        trace_id: Trace it belongs to.
+        span_id: Its own id.
+        parent_id: Span it hangs on, None for the root.
+        agent_name: Agent it belongs to.
+    """
+
+    __slots__ = (
+        "_began", "_event_type", "_fields", "_implied", "_start", "_token", "_tracer",
+        "agent_name", "is_agent", "parent", "parent_id", "span_id", "trace_id",
+    )  # fmt: skip
+
+    def __init__(
+        self, tracer: Tracer, event_type: str, agent_name: str | None, fields: dict[str, Any]
+    ) -> None:
+        self._tracer = tracer
+        self._event_type = event_type
+        self._fields = fields
+        self._implied: Span | None = None
+        self._token: Any = None
+        self.is_agent = event_type == "agent"
+        self.agent_name = agent_name
+        self.span_id = f"{_random.getrandbits(128):032x}"
+        self.trace_id = ""
+        self.parent_id: str | None = None
+        self.parent: Span | None = None
+
+    def __enter__(self) -> Self:
+        tracer = self._tracer
+        try:
+            tracer._begin(self)  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001
+            tracer._failed(error)  # noqa: SLF001
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        tracer = self._tracer
+        try:
+            tracer._end(self, error)  # noqa: SLF001
+        except Exception as failure:  # noqa: BLE001
+            tracer._failed(failure)  # noqa: SLF001
+
+    def finish(self, **columns: Any) -> None:
+        """Add what is known at the end: any column of `spans`, `tokens`, or further attributes.
+
+        The span ends when its block is left; calling this again adds to what was said before.
+        """
+        self._fields.update(columns)
+
+    update = finish
+
+    def first_token(self) -> None:
+        """Note that the first token arrived now, for the time to first token."""
+        self._fields["ttft_ms"] = (time.perf_counter() - self._began) * 1e3
+
+    def fail(self, error: BaseException | str) -> None:
+        """End the span in error although no exception leaves its block."""
+        self._fields.update(_failure(error))
+
+
+class Tracer:
+    """Writes spans of this process to a lake.
+
+    Args:
+        lake: A `Lake`, or what `Lake(…)` takes.
+        session_id: Conversation or session, recorded with every span.
+        run_id: Recorded run; by default `TRACELAKE_RUN_ID` of the environment, if set.
+        durable: Wait for the disk on every event.
+    """
+
+    def __init__(
+        self,
+        lake: Lake | str | os.PathLike[str] | Location | None = None,
+        *,
+        session_id: str | None = None,
+        run_id: str | None = None,
+        durable: bool = False,
+    ) -> None:
+        self.dropped = 0
+        self.last_error: Exception | None = None
+        self._own = not isinstance(lake, Lake)
+        self.lake = lake if isinstance(lake, Lake) else Lake(lake)
+        self._common: dict[str, Any] = {}
+        if session_id:
+            self._common["session_id"] = session_id
+        if run_id:
+            self._common["run_id"] = run_id
+        self._durable = durable
+        self._open_roots: dict[str, Span] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up the segment, if the lake is the tracer's own."""
+        if self._own:
+            try:
+                self.lake.close()
+            except Exception as error:  # noqa: BLE001
+                self._failed(error)
+
+    def agent(self, name: str, *, task: str | None = None, **columns: Any) -> Span:
+        """An agent at work; the outermost one is the orchestrator and opens a trace."""
+        if task is not None:
+            columns["task"] = task
+        return Span(self, "agent", name, columns)
+
+    def llm(
+        self,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        messages: Any = None,
+        **columns: Any,
+    ) -> Span:
+        """A call of a language model."""
+        columns.update(provider=provider, model=model, messages=messages)
+        return Span(self, "llm_call", None, columns)
+
+    def tool(self, name: str, *, parameters: Any = None, **columns: Any) -> Span:
+        """A call of a tool."""
+        columns.update(tool_name=name, parameters=parameters)
+        return Span(self, "tool_call", None, columns)
+
+    @property
+    def current(self) -> Span | None:
+        """The innermost open span of this task or thread."""
+        return _current.get()
+
+    def bind(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, with the present nesting wherever it is called (threads, executors)."""
+        context = copy_context()
+
+        @functools.wraps(function)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+            return context.copy().run(function, *args, **kwargs)
+
+        return bound
+
+    @overload
+    def traced_tool(self, function: Callable[P, R]) -> Callable[P, R]: ...
+
+    @overload
+    def traced_tool(
+        self, function: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+    def traced_tool(self, function: Any = None) -> Any:
+        """Decorate a function, sync or async, so that each call is a tool span.
+
+        Args:
+            function: The function, or the name under which its calls are shown.
+        """
+        if callable(function):
+            return self._traced(function, getattr(function, "__name__", "tool"))
+        name = cast("str | None", function)
+        return lambda inner: self._traced(inner, name or getattr(inner, "__name__", "tool"))
+
+    def _traced(self, function: Any, name: str) -> Any:
+        bind = _binder(function)
+        if inspect.iscoroutinefunction(function):
+            coroutine = cast("Callable[..., Coroutine[Any, Any, Any]]", function)
+
+            @functools.wraps(function)
+            async def traced_async(*args: Any, **kwargs: Any) -> Any:
+                with self.tool(name, parameters=bind(args, kwargs)) as span:
+                    result = await coroutine(*args, **kwargs)
+                    span.finish(result=result)
+                    return result
+
+            return traced_async
+
+        @functools.wraps(function)
+        def traced(*args: Any, **kwargs: Any) -> Any:
+            with self.tool(name, parameters=bind(args, kwargs)) as span:
+                result = function(*args, **kwargs)
+                span.finish(result=result)
+                return result
+
+        return traced
+
+    def _begin(self, span: Span) -> None:
+        parent = _current.get()
+        if parent is None or parent._tracer is not self:  # noqa: SLF001
+            parent = self._sole_root()
+        if parent is None and not span.is_agent:
+            program = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119
+            implied = self.agent(
+                program or "program", evidence="inferred", evidence_source="tracer"
+            )
+            implied.__enter__()
+            span._implied = parent = implied  # noqa: SLF001
+        span.parent = parent
+        if parent is None:
+            span.trace_id = f"{_random.getrandbits(128):032x}"
+            with self._lock:
+                self._open_roots[span.span_id] = span
+        else:
+            span.trace_id, span.parent_id = parent.trace_id, parent.span_id
+            if span.agent_name is None:
+                span.agent_name = parent.agent_name
+        span._token = _current.set(span)  # noqa: SLF001
+        span._start = _now()  # noqa: SLF001
+        span._began = time.perf_counter()  # noqa: SLF001
+        fields, span._fields = span._fields, {}  # noqa: SLF001
+        data = {"status": "running", "source": "sdk", **self._common, **fields}
+        if span.is_agent:
+            data["role"] = "orchestrator" if parent is None else "agent"
+        self._write("agent_start" if span.is_agent else span._event_type, span, span._start, data)  # noqa: SLF001
+
+    def _end(self, span: Span, error: BaseException | None) -> None:
+        elapsed_s = time.perf_counter() - span._began  # noqa: SLF001
+        if span._token is not None:  # noqa: SLF001
+            try:
+                _current.reset(span._token)  # noqa: SLF001
+            except ValueError:  # left in another context than entered (a generator): set, not reset
+                _current.set(span.parent)
+        if span.parent is None:
+            with self._lock:
+                self._open_roots.pop(span.span_id, None)
+        data = {"status": "ok"}
+        if error is not None:
+            data.update(_failure(error))
+        data.update(span._fields)  # noqa: SLF001
+        event_type = "agent_end" if span.is_agent else span._event_type  # noqa: SLF001
+        try:
+            moment = span._start + timedelta(seconds=elapsed_s)  # noqa: SLF001
+            self._write(event_type, span, moment, data)
+        finally:
+            if span._implied is not None:  # noqa: SLF001
+                span._implied.__exit__(None, error, None)  # noqa: SLF001
+
+    def _write(self, event_type: str, span: Span, moment: datetime, data: dict[str, Any]) -> None:
+        self.lake.append(
+            {
+                "event_type": event_type,
+                "trace_id": span.trace_id,
+                "span_id": span.span_id,
+                "parent_id": span.parent_id,
+                "timestamp": moment,
+                "agent_name": span.agent_name,
+                "data": data,
+            },
+            durable=self._durable,
+        )
+
+    def _sole_root(self) -> Span | None:
+        with self._lock:
+            if len(self._open_roots) != 1:
+                return None
+            return next(iter(self._open_roots.values()))
+
+    def _failed(self, error: Exception) -> None:
+        if not self.dropped:
+            log.warning("a span could not be recorded, the program goes on: %r", error)
+        self.dropped += 1
+        self.last_error = error
+
+
+def _failure(error: BaseException | str) -> dict[str, Any]:
+    if isinstance(error, str):
+        return {"status": "error", "error": error}
+    given_up = isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception of the host may do anything here
+        text = ""
+    return {
+        "status": "cancelled" if given_up else "error",
+        "error_type": type(error).__name__,
+        "error": text or type(error).__name__,
+    }
+
+
+def _binder(function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """How the arguments of a call read by name; methods leave their receiver out."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return lambda args, kwargs: {"args": list(args), **kwargs}
+
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            bound = dict(signature.bind(*args, **kwargs).arguments)
+        except TypeError:  # the call itself will say so
+            return {"args": list(args), **kwargs}
+        bound.pop("self", None)
+        return bound
+
+    return bind
