@@ -1,0 +1,32 @@
+"""Chooses what to answer: the demo's script where it applies, else a generic answer."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from dataclasses import replace
+
+from tracelake.demo.offline.conversation import Answer, Ask, estimate_tokens
+from tracelake.demo.offline.generic import answer_generically
+from tracelake.demo.offline.scenario import answer_as_team
+
+
+def think(ask: Ask) -> Answer:
+    """The answer to a request; a function of the request alone, ids in it excepted."""
+    answer = answer_as_team(ask) or answer_generically(ask)
+    if not ask.thinks:
+        answer = replace(answer, thinking="")
+    if ask.max_tokens is not None and estimate_tokens(answer.text) > ask.max_tokens:
+        return Answer(answer.text[: 4 * ask.max_tokens], is_cut=True)
+    return answer
+
+
+def embed(text: str, *, size: int) -> array[float]:
+    """A unit vector of 32-bit floats; texts with words in common lie close together."""
+    vector = [0.0] * size
+    for word in text.lower().split():
+        digest = hashlib.sha256(word.encode()).digest()
+        vector[int.from_bytes(digest[:4]) % size] += 1.0 if digest[4] % 2 else -1.0
+    length = math.sqrt(sum(value * value for value in vector)) or 1.0
+    return array("f", (value / length for value in vector))

@@ -1,0 +1,347 @@
+"""The offline provider: a real HTTP server that answers like Anthropic and OpenAI, from a script.
+
+It lets the demo and the tests run the whole way through the network without a key. Every answer
+carries the header `x-tracelake-offline: 1` and ids with `offline` in them, so that nobody takes it
+for a model's. What it answers depends on the request alone; see `tracelake.demo.offline`.
+
+Endpoints, each with and without `/v1`: `messages`, `messages/count_tokens`, `chat/completions`,
+`responses`, `embeddings`, `models`. `GET /health`; `GET /stats` tells what was asked, which is how
+tests know whether a replayed call reached the provider.
+
+Models that fail on purpose: `error-<status>` (`error-429`, `error-500`, …) answers with that
+status, `error-cut` breaks the connection in mid answer, `error-event` sends an error in mid stream,
+`error-hang` starts an answer and never goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import uuid
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import uvicorn
+import zstandard
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tracelake.demo.offline import chat, messages, responses
+from tracelake.demo.offline.brain import embed, think
+from tracelake.demo.offline.conversation import Ask, Format, estimate_tokens, read_ask
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tracelake.demo.offline.writing import Piece
+
+#: How fast an answer is written at pace 1, in characters a second, and the wait before it starts.
+CHARS_PER_S = 420.0
+FIRST_TOKEN_S = 0.7
+#: Calls that `/stats` lists; older ones are only counted.
+STATS_CALLS_MAX = 10_000
+MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5", "gpt-4o", "gpt-4o-mini")
+
+WRITERS = {"messages": messages, "chat": chat, "responses": responses}
+FORMATS: dict[str, Format] = {
+    "messages": "messages",
+    "chat/completions": "chat",
+    "responses": "responses",
+}
+
+
+class ConnectionCut(Exception):  # noqa: N818 - not a failure: it is what the client asked for
+    """Ends a response in mid body, so that the client sees a broken connection."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What was asked so far.
+
+    Attributes:
+        calls: One entry a call that carried a body: endpoint, model, sha256 of the body, outcome.
+    """
+
+    by_endpoint: Counter[str] = field(default_factory=Counter[str])
+    calls: deque[dict[str, Any]] = field(
+        default_factory=lambda: deque[dict[str, Any]](maxlen=STATS_CALLS_MAX)
+    )
+
+    def opened(self, endpoint: str, body: bytes, model: str | None) -> dict[str, Any]:
+        """Count a call; the entry's `outcome` is for the caller to fill."""
+        self.by_endpoint[endpoint] += 1
+        digest = hashlib.sha256(body).hexdigest()
+        entry = {"endpoint": endpoint, "model": model, "sha256": digest, "outcome": "running"}
+        self.calls.append(entry)
+        return entry
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of `GET /stats`."""
+        return {
+            "total": self.by_endpoint.total(),
+            "by_endpoint": dict(self.by_endpoint),
+            "hashes": [call["sha256"] for call in self.calls],
+            "calls": list(self.calls),
+        }
+
+
+@dataclass(slots=True)
+class Provider:
+    """The state of one server.
+
+    Attributes:
+        pace: 1 writes as fast as a model does, 0 as fast as possible, 2 half as fast as 1.
+        seed: Makes ids repeat from one server to the next when given; else they are random.
+    """
+
+    pace: float = 1.0
+    seed: str | None = None
+    stats: Stats = field(default_factory=Stats)
+    _ids: int = 0
+
+    def new_id(self, prefix: str) -> str:
+        """A new id with this prefix; at most 40 characters, which is OpenAI's limit."""
+        self._ids += 1
+        if self.seed is None:
+            return prefix + uuid.uuid4().hex[:22]
+        return prefix + hashlib.sha256(f"{self.seed}/{self._ids}".encode()).hexdigest()[:22]
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a call to any endpoint."""
+        endpoint = re.sub(r"^(/v1)*/", "", request.url.path.rstrip("/"))
+        endpoint = next((known for known in ENDPOINTS if endpoint.endswith(known)), endpoint)
+        raw = _decoded(await request.body(), request.headers.get("content-encoding", ""))
+        is_anthropic = endpoint.startswith("messages") or "anthropic-version" in request.headers
+        if request.method == "GET" and endpoint.startswith("models"):
+            self.stats.by_endpoint["models"] += 1
+            return self._json(_models(is_anthropic=is_anthropic), is_anthropic=is_anthropic)
+        if request.method != "POST" or endpoint not in ENDPOINTS:
+            return self._error(404, f"no such endpoint: {request.url.path}", is_anthropic)
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            return self._error(400, "the body is not valid JSON", is_anthropic)
+        if not isinstance(body, dict):
+            return self._error(400, "the body is not a JSON object", is_anthropic)
+        model = str(body.get("model"))
+        call = self.stats.opened(endpoint, raw, model)
+        if status := re.fullmatch(r"error-(\d{3})", model):
+            call["outcome"] = f"error {status[1]}"
+            return self._error(int(status[1]), f"asked for by the model name {model}", is_anthropic)
+        if endpoint in FORMATS:
+            try:
+                ask = read_ask(FORMATS[endpoint], body)
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                call["outcome"] = "error 400"
+                return self._error(400, str(error), is_anthropic)
+            return await self._generate(ask, call, is_anthropic=is_anthropic)
+        call["outcome"] = "ok"
+        if endpoint == "embeddings":
+            return self._json(_embeddings(body), is_anthropic=False)
+        counted = {key: body[key] for key in ("system", "tools", "messages") if key in body}
+        return self._json({"input_tokens": estimate_tokens(counted)}, is_anthropic=True)
+
+    async def _generate(self, ask: Ask, call: dict[str, Any], *, is_anthropic: bool) -> Response:
+        answer = think(ask)
+        writer = WRITERS[ask.format]
+        await asyncio.sleep(self.pace * FIRST_TOKEN_S * _jitter(ask))
+        if ask.stream:
+            pieces = writer.write_stream(ask, answer, self.new_id)
+            return StreamingResponse(
+                self._paced(pieces, call, ask),
+                media_type="text/event-stream",
+                headers={**self._headers(is_anthropic=is_anthropic), "cache-control": "no-cache"},
+            )
+        whole = writer.write_whole(ask, answer, self.new_id)
+        if ask.model == "error-cut":
+            return StreamingResponse(
+                self._cut(json.dumps(whole).encode(), call),
+                media_type="application/json",
+                headers=self._headers(is_anthropic=is_anthropic),
+            )
+        written = len(answer.text) + len(answer.thinking) + 40 * len(answer.calls)
+        try:
+            await asyncio.sleep(self.pace * written / CHARS_PER_S)
+        except asyncio.CancelledError:
+            call["outcome"] = "cancelled"
+            raise
+        call["outcome"] = "ok"
+        return self._json(whole, is_anthropic=is_anthropic)
+
+    async def _paced(
+        self, pieces: list[Piece], call: dict[str, Any], ask: Ask
+    ) -> AsyncIterator[bytes]:
+        """The events of a stream, in time; marks the call when it ends or is given up."""
+        call["outcome"] = "cancelled"
+        fails_at = len(pieces) // 2 if ask.model.startswith("error-") else None
+        for number, piece in enumerate(pieces):
+            if number == fails_at:
+                call["outcome"] = ask.model
+                if ask.model == "error-hang":
+                    await asyncio.sleep(3600)
+                if ask.model == "error-event":
+                    yield WRITERS[ask.format].write_error_event("overloaded, on purpose").data.encode()
+                    return
+                raise ConnectionCut
+            if piece.chars and self.pace:
+                await asyncio.sleep(self.pace * piece.chars / CHARS_PER_S)
+            yield piece.data.encode()
+        call["outcome"] = "ok"
+
+    async def _cut(self, body: bytes, call: dict[str, Any]) -> AsyncIterator[bytes]:
+        """Half of a body, then a broken connection."""
+        call["outcome"] = "error-cut"
+        yield body[: len(body) // 2]
+        raise ConnectionCut
+
+    def _headers(self, *, is_anthropic: bool) -> dict[str, str]:
+        name = "request-id" if is_anthropic else "x-request-id"
+        return {"x-tracelake-offline": "1", name: self.new_id("req_offline_")}
+
+    def _json(self, body: dict[str, Any], *, is_anthropic: bool, status: int = 200) -> Response:
+        headers = self._headers(is_anthropic=is_anthropic)
+        if status == 429:
+            headers["retry-after"] = "1"
+        return JSONResponse(body, status, headers=headers)
+
+    def _error(self, status: int, message: str, is_anthropic: bool) -> Response:  # noqa: FBT001
+        if is_anthropic:
+            body = messages.write_error(status, message, self.new_id("req_offline_"))
+        else:
+            body = chat.write_error(status, message)
+        return self._json(body, is_anthropic=is_anthropic, status=status)
+
+
+#: Longest first, so that a suffix never wins over the endpoint it ends.
+ENDPOINTS = ("messages/count_tokens", "chat/completions", "embeddings", "responses", "messages")
+
+
+def create_app(*, pace: float = 1.0, seed: str | None = None) -> Starlette:
+    """The offline provider as an ASGI application, see `Provider` for the arguments."""
+    provider = Provider(pace, seed)
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "offline": True, "pace": pace})
+
+    async def stats(_: Request) -> Response:
+        return JSONResponse(provider.stats.as_json())
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/stats", stats),
+            Route("/{path:path}", provider.answer, methods=["GET", "POST"]),
+        ]
+    )
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """A request body without its content encoding."""
+    if encoding == "gzip":
+        return gzip.decompress(body)
+    if encoding == "zstd":
+        return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    return body
+
+
+def _jitter(ask: Ask) -> float:
+    """A factor from 0.7 to 1.3 that is always the same for the same request."""
+    digest = hashlib.sha256(repr((ask.system, ask.turns)).encode()).digest()
+    return 0.7 + 0.6 * digest[0] / 255
+
+
+def _models(*, is_anthropic: bool) -> dict[str, Any]:
+    if is_anthropic:
+        data = [
+            {
+                "type": "model",
+                "id": name,
+                "display_name": f"{name} (offline)",
+                "created_at": "2025-01-01T00:00:00Z",
+            }
+            for name in MODELS
+            if name.startswith("claude")
+        ]
+        return {
+            "data": data,
+            "has_more": False,
+            "first_id": data[0]["id"],
+            "last_id": data[-1]["id"],
+        }
+    listed = [
+        {"id": name, "object": "model", "created": chat.CREATED, "owned_by": "offline"}
+        for name in MODELS
+    ]
+    return {"object": "list", "data": listed}
+
+
+def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
+    given = body.get("input", "")
+    is_many = isinstance(given, list) and not all(isinstance(item, int) for item in given)
+    texts = given if is_many else [given]
+    vectors = [embed(str(text), size=int(body.get("dimensions") or 64)) for text in texts]
+    as_base64 = body.get("encoding_format") == "base64"
+    tokens = sum(estimate_tokens(str(text)) for text in texts)
+    return {
+        "object": "list",
+        "model": body.get("model"),
+        "data": [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": base64.b64encode(vector.tobytes()).decode()
+                if as_base64
+                else list(vector),
+            }
+            for index, vector in enumerate(vectors)
+        ],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+class _Server(uvicorn.Server):
+    """Announces its address on stdout once it serves."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        line = {"address": f"http://{host}:{port}", "pid": os.getpid()}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Serve until told to stop (SIGINT or SIGTERM)."""
+    parser = argparse.ArgumentParser(prog="python -m tracelake.demo.provider")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--pace", type=float, default=1.0, help="1 is human-like, 0 at once")
+    parser.add_argument("--seed", help="make ids repeat from one server to the next")
+    options = parser.parse_args()
+    config = uvicorn.Config(
+        create_app(pace=options.pace, seed=options.seed),
+        host=options.host,
+        port=options.port,
+        log_level="critical",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    _Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

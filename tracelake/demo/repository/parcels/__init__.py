@@ -1,0 +1,1 @@
+"""Prices for sending parcels."""
