@@ -22,9 +22,10 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("query", "tracer", "testing"),
     ("wire",),
     ("instrument", "infer", "graph", "layout", "playground"),
-    ("relay", "otlp", "importers", "demo"),
+    ("relay", "otlp", "importers"),
     ("ingest", "control"),
     ("replay",),
+    ("demo",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,0 +1,73 @@
+"""What the commands share: options, opening the lake, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tracelake.config import locate
+from tracelake.lake import Lake
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Sequence
+
+
+class Commands(Protocol):
+    """What `argparse` calls a sub-parsers action, as far as commands need it."""
+
+    def add_parser(self, name: str, **kwargs: Any) -> argparse.ArgumentParser:
+        """Add a command."""
+        ...
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    handler: Callable[[argparse.Namespace], int | None],
+    *,
+    help: str,  # noqa: A002 - argparse's own word
+    json_output: bool = True,
+) -> argparse.ArgumentParser:
+    """A command with the options that all take: `--lake`, and `--json` where it prints data."""
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.add_argument(
+        "--lake", metavar="DIR", help="the lake (default: $TRACELAKE_DIR, else ~/.tracelake)"
+    )
+    if json_output:
+        parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def open_lake(arguments: argparse.Namespace) -> Lake:
+    """The lake that the command line names."""
+    return Lake(locate(arguments.lake))
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of standard output."""
+    print(json.dumps(value, ensure_ascii=False, separators=(",", ":")), flush=True)
+
+
+def note(text: str) -> None:
+    """Progress, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Aligned columns on standard output; an absent value is a dash, never a zero."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    materialised = [list(row) for row in rows]
+    for index, header in enumerate(headers):
+        numeric = all(isinstance(row[index], (int, float, type(None))) for row in materialised)
+        table.add_column(header, justify="right" if numeric and materialised else "left")
+    for row in materialised:
+        # Text, not markup: what stands in a trace is data
+        table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)

@@ -1,0 +1,57 @@
+"""`ui` (also `proxy dashboard`): the app, from a checkout or from an installed wheel."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracelake.cli.options import add_command
+from tracelake.config import locate
+from tracelake.errors import LakeError
+
+if TYPE_CHECKING:
+    from tracelake.cli.options import Commands
+
+DEFAULT_PORT = 8501
+
+
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    ui = add_command(commands, "ui", _ui, help="open the app in the browser", json_output=False)
+    ui.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the app")
+    ui.add_argument("--headless", action="store_true", help="do not open a browser")
+
+
+def find_app() -> Path:
+    """The folder that `streamlit run` takes: inside the installed package, else of the checkout.
+
+    Raises:
+        LakeError: Neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_ui" / "app", package.parent / "app"):
+        if (folder / "streamlit_app.py").is_file():
+            return folder
+    raise LakeError("the app's files are not installed: reinstall tracelake")
+
+
+def app_command(port: int, *, headless: bool) -> list[str]:
+    """The command that serves the app."""
+    command = [sys.executable, "-m", "streamlit", "run", str(find_app())]
+    command += ["--server.port", str(port)]
+    return [*command, "--server.headless", "true"] if headless else command
+
+
+def _ui(arguments: argparse.Namespace) -> int:
+    environ = {**os.environ, "TRACELAKE_DIR": locate(arguments.lake).tables}
+    command = app_command(arguments.port, headless=arguments.headless)
+    with subprocess.Popen(command, env=environ, cwd=find_app()) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the terminal told the app too: it stops by itself

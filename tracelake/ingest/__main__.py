@@ -1,0 +1,48 @@
+"""`python -m tracelake.ingest`: one ingest process, started by the collector."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tracelake.config import Location
+from tracelake.ingest.service import Service
+
+
+def main() -> int:
+    """Run until SIGTERM, or until the process that started us is gone."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    parser = argparse.ArgumentParser(prog="python -m tracelake.ingest")
+    parser.add_argument("--tables", required=True)
+    parser.add_argument("--hot", required=True, type=Path)
+    parser.add_argument("--relay", required=True, help="address of the relay")
+    options = parser.parse_args()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    parent = os.getppid()
+
+    def watch_parent() -> None:
+        while not stopping.wait(1.0):
+            if os.getppid() != parent:
+                stopping.set()
+
+    threading.Thread(target=watch_parent, name="parent watch", daemon=True).start()
+    service = Service(
+        Location(options.tables, options.hot), relay_port=urlsplit(options.relay).port or 80
+    )
+    sys.stdout.write(json.dumps({"hot": str(options.hot), "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
+    service.run(stopping)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

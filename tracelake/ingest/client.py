@@ -1,0 +1,63 @@
+"""Client programs of the relay: who made a connection, and whether it still runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tracelake.ingest.peer import PeerResolver, Program, is_alive
+
+if TYPE_CHECKING:
+    from tracelake.model import Exchange
+
+#: A port is taken over by another program sooner than this only when thousands of connections open.
+PORT_MEMORY_S = 5.0
+
+
+class ClientWatch:
+    """Names the program behind each exchange and tells when one has ended.
+
+    Args:
+        relay_port: Port of the relay, on this machine.
+    """
+
+    def __init__(self, relay_port: int) -> None:
+        self._resolver = PeerResolver(relay_port)
+        self._ports: dict[int, tuple[float, Program | None]] = {}
+        self._running: dict[tuple[int, int], Program] = {}
+
+    def identify(self, exchange: Exchange) -> dict[str, Any]:
+        """What is known of the client program: the keys of `Program.to_dict`, or nothing."""
+        port = exchange.client.get("port")
+        if not isinstance(port, int):
+            return {}
+        program = self._program_at(port, time.monotonic())
+        if program is None:
+            return {}
+        self._running[program.pid, program.started] = program
+        return program.to_dict()
+
+    def watch(self, client: dict[str, Any]) -> None:
+        """Watch a program that an earlier process identified."""
+        pid, started = client.get("pid"), client.get("started")
+        if isinstance(pid, int) and isinstance(started, int):
+            self._running[pid, started] = Program(pid, 0, started, (), None)
+
+    def ended(self) -> list[tuple[int, int]]:
+        """The programs, as (pid, started), that ended since the last call."""
+        if not self._resolver.is_supported:
+            return []
+        gone = [key for key in self._running if not is_alive(*key)]
+        for key in gone:
+            del self._running[key]
+        return gone
+
+    def _program_at(self, port: int, now: float) -> Program | None:
+        known = self._ports.get(port)
+        if known and now - known[0] < PORT_MEMORY_S:
+            return known[1]
+        if len(self._ports) > 4096:
+            self._ports = {p: k for p, k in self._ports.items() if now - k[0] < PORT_MEMORY_S}
+        program = self._resolver.resolve(port)
+        self._ports[port] = (now, program)
+        return program

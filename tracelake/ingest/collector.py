@@ -1,0 +1,226 @@
+"""The collector of a lake, seen from outside: find it, start it, stop it, redirect a run.
+
+A collector is one supervising process (`tracelake.ingest.supervisor`) with two children: the relay
+and the ingest process. It holds an exclusive lock on `hot/.collector.lock` while it lives and
+writes its addresses to `hot/collector.json`, so that others find and adopt it.
+
+Invariants:
+- One collector per hot folder.
+- Who adopted a collector never stops it; who started it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, Location
+from tracelake.errors import LakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOCK_NAME = ".collector.lock"
+STATE_NAME = "collector.json"
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a collector is to be started.
+
+    Attributes:
+        host: Address to bind; anything but loopback demands a token.
+        port: Port of the relay; 0 takes a free one.
+        any_port: Take a free port where `port` is in use.
+        anthropic_backend: Base URL of Anthropic, as the SDK would be given it.
+        openai_backend: Base URL of OpenAI, as the SDK would be given it (with `/v1`).
+        upstreams: Further upstreams by name, reached under `/u/<name>/`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = RELAY_PORT
+    any_port: bool = False
+    anthropic_backend: str = ANTHROPIC_BACKEND
+    openai_backend: str = OPENAI_BACKEND
+    upstreams: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a running collector tells of itself in `collector.json`.
+
+    Attributes:
+        pid: Process id of the supervisor.
+        relay: Address of the relay, for example `http://127.0.0.1:8001`.
+        secret: Lets its user redirect runs; the file is readable by the owner only.
+    """
+
+    pid: int
+    relay: str
+    secret: str
+
+    def to_json(self) -> bytes:
+        """As it stands in the file."""
+        return json.dumps({"pid": self.pid, "relay": self.relay, "secret": self.secret}).encode()
+
+
+class Collector:
+    """A running collector, adopted or started by us."""
+
+    def __init__(self, state: State, process: subprocess.Popen[str] | None = None) -> None:
+        self.state = state
+        self._process = process
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether this process started it and therefore stops it."""
+        return self._process is not None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the collector that this process started still runs; True for an adopted one."""
+        return self._process is None or self._process.poll() is None
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What to export: `anthropic_base_url`, `openai_base_url`, `relay`."""
+        return base_urls(self.state.relay)
+
+    def health(self, timeout_s: float = 2.0) -> dict[str, Any]:
+        """What `/health` of the relay answers.
+
+        Raises:
+            LakeError: The relay does not answer.
+        """
+        return self._call("GET", "/health", timeout_s=timeout_s)
+
+    def redirect(self, run_id: str, address: str) -> None:
+        """Send the calls of one run to another local address instead of their provider.
+
+        Raises:
+            LakeError: The relay does not answer or refuses.
+        """
+        self._call("POST", f"/control/runs/{run_id}", {"address": address})
+
+    def release(self, run_id: str) -> None:
+        """Take a redirection back.
+
+        Raises:
+            LakeError: The relay does not answer or refuses.
+        """
+        self._call("DELETE", f"/control/runs/{run_id}")
+
+    def stop(self) -> None:
+        """Stop it if this process started it; calls in flight may end first."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _call(
+        self, method: str, path: str, body: Any = None, *, timeout_s: float = 5.0
+    ) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310 - our own loopback address
+            self.state.relay + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "X-Tracelake-Control": self.state.secret,
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+                return json.loads(answer.read() or b"{}")
+        except (OSError, ValueError) as error:
+            raise LakeError(f"the relay at {self.state.relay} does not answer: {error}") from error
+
+
+def base_urls(relay: str, *, run_id: str | None = None) -> dict[str, str]:
+    """The base URLs that point SDKs at a relay, optionally at one run of it."""
+    prefix = f"{relay}/r/{run_id}" if run_id else relay
+    return {
+        "relay": relay,
+        "anthropic_base_url": prefix,
+        "openai_base_url": f"{prefix}/v1",
+    }
+
+
+def find_running(location: Location) -> Collector | None:
+    """The collector that serves this lake now, or None."""
+    lock = location.hot / LOCK_NAME
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_state(location.hot)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read_state(hot: Path) -> Collector | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        state = json.loads((hot / STATE_NAME).read_bytes())
+        return Collector(State(int(state["pid"]), str(state["relay"]), str(state["secret"])))
+    return None
+
+
+def start(location: Location, options: Options) -> Collector:
+    """Start a collector as a child of this process and wait until it serves.
+
+    Raises:
+        LakeError: It did not come up; the message is its own last word.
+    """
+    command = [sys.executable, "-m", "tracelake.ingest.supervisor"]
+    command += ["--tables", location.tables, "--hot", str(location.hot)]
+    command += ["--host", options.host, "--port", str(options.port)]
+    command += ["--any-port"] if options.any_port else []
+    command += ["--anthropic-backend", options.anthropic_backend]
+    command += ["--openai-backend", options.openai_backend]
+    for name, url in options.upstreams.items():
+        command += ["--upstream", f"{name}={url}"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    line = process.stdout.readline() if process.stdout else ""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = {"error": f"the collector ended with exit code {process.wait(STOP_TIMEOUT_S)}"}
+    if "error" in answer:
+        process.wait(STOP_TIMEOUT_S)
+        raise LakeError(str(answer["error"]))
+    return Collector(
+        State(process.pid, str(answer["relay"]), str(answer["secret"])), process
+    )
+
+
+def ensure_running(location: Location, options: Options | None = None) -> Collector:
+    """The collector of this lake: adopted where one runs, else started.
+
+    Raises:
+        LakeError: None could be started.
+    """
+    return find_running(location) or start(location, options or Options())

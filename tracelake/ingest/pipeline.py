@@ -1,0 +1,157 @@
+"""Exchange records in, span events out: the part of ingest that has no clock and no files.
+
+Invariants:
+- Events of an exchange are appended before its `done` record is written. A crash in between makes
+  the exchange be read again; its events have the same ids and fold to the same spans.
+- One bad exchange never stops the others: it is logged, counted and marked done, and stays in the
+  table `exchanges` for a later `reindex`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tracelake.storage.xlog import fold_records, opened_record
+from tracelake.wire import read_request, read_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from tracelake.infer import Inference
+    from tracelake.model import Exchange
+    from tracelake.storage.xlog import ExchangeLog, Record
+    from tracelake.wire.call import Request
+
+log = logging.getLogger("tracelake.ingest")
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the pipeline did since it started."""
+
+    exchanges: int = 0
+    events: int = 0
+    failed: int = 0
+
+
+class Pipeline:
+    """Feeds exchanges to the inference and its events to the lake.
+
+    Args:
+        inference: Rebuilds the structure.
+        append: Takes one event; returning means that it is kept.
+        log: Where `done` records go.
+        identify: Finds the client program of a fresh exchange; the keys of `Exchange.client`.
+    """
+
+    def __init__(
+        self,
+        *,
+        inference: Inference,
+        append: Callable[[dict[str, Any]], None],
+        log: ExchangeLog,
+        identify: Callable[[Exchange], dict[str, Any]],
+    ) -> None:
+        self._inference = inference
+        self._append = append
+        self._log = log
+        self._identify = identify
+        self._open: dict[str, tuple[Exchange, Request | None]] = {}
+        self._recovered_open: set[str] = set()
+        self._recovered_ended: set[str] = set()
+        self.counters = Counters()
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges that opened and did not end yet."""
+        return len(self._open)
+
+    def recover(self, exchanges: Iterable[tuple[Exchange, bool]]) -> None:
+        """Rebuild the inference from exchanges that an earlier process has read.
+
+        Args:
+            exchanges: Each with whether its events are known to be in the lake (done). Those of
+                the others are appended again, which adds nothing to what is there already.
+        """
+        moments: list[tuple[datetime, int, Exchange, bool]] = []
+        for exchange, done in exchanges:
+            moments.append((exchange.start_time, 1, exchange, done))
+            if exchange.end_time is not None:
+                moments.append((exchange.end_time, 0, exchange, done))
+        for _, opens, exchange, done in sorted(moments, key=lambda m: (m[0], m[1], m[2].span_id)):
+            if opens:
+                self._recovered_open.add(exchange.span_id)
+                request_side = replace(
+                    exchange,
+                    end_time=None,
+                    first_byte_time=None,
+                    status=None,
+                    response_headers=(),
+                    response_body=b"",
+                    outcome="running",
+                )
+                self._opened(request_side, emit=not done)
+            else:
+                self._recovered_ended.add(exchange.span_id)
+                self._ended(exchange, emit=not done)
+
+    def handle(self, record: Record) -> None:
+        """Take one record of an exchange log."""
+        if record.kind == "opened" and record.span_id not in self._recovered_open:
+            exchange = fold_records([record])[record.span_id].exchange
+            client = {**exchange.client, **self._identify(exchange)}
+            self._opened(replace(exchange, client=client), emit=True)
+        elif record.kind == "ended" and record.span_id not in self._recovered_ended:
+            opened = self._open.get(record.span_id)
+            if opened is None:
+                log.warning("exchange %s ended but never opened; skipped", record.span_id)
+                return
+            before = opened[0]
+            merged = fold_records([opened_record(before), record])[record.span_id].exchange
+            self._ended(replace(merged, client=before.client), emit=True)
+
+    def emit(self, events: Iterable[dict[str, Any]]) -> None:
+        """Append events that the inference gave outside an exchange (ends of agents)."""
+        for event in events:
+            self._append(event)
+            self.counters.events += 1
+
+    def _opened(self, exchange: Exchange, *, emit: bool) -> None:
+        request: Request | None = None
+        try:
+            request = read_request(exchange)
+            events = self._inference.opened(exchange, request)
+        except Exception:
+            self._failed(exchange, "request")
+            events = []
+        self._open[exchange.span_id] = (exchange, request)
+        if emit:
+            self.emit(events)
+
+    def _ended(self, exchange: Exchange, *, emit: bool) -> None:
+        _, request = self._open.pop(exchange.span_id)
+        self.counters.exchanges += 1
+        try:
+            response = read_response(exchange, request) if request is not None else None
+            events = self._inference.ended(exchange, request, response)
+        except Exception:
+            self._failed(exchange, "response")
+            events = []
+        if not emit:
+            return
+        self.emit(events)
+        trace_id = next((str(event["trace_id"]) for event in events), None)
+        self._log.done(exchange.span_id, trace_id, exchange.client)
+
+    def _failed(self, exchange: Exchange, side: str) -> None:
+        self.counters.failed += 1
+        log.exception(
+            "the %s of exchange %s (%s %s) could not be read; its bytes stay in `exchanges`",
+            side,
+            exchange.span_id,
+            exchange.method,
+            exchange.path,
+        )

@@ -1,0 +1,129 @@
+"""The ingest process: follows the exchange logs, derives spans, seals the lake.
+
+Prints one JSON line once it follows (`{"hot": …, "pid": …}`). Killing it loses nothing: what it
+had not finished stands in the hot folder and is read again by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from tracelake.errors import LakeError
+from tracelake.infer import Inference
+from tracelake.ingest.client import ClientWatch
+from tracelake.ingest.pipeline import Pipeline
+from tracelake.ingest.recover import read_recent
+from tracelake.lake import Lake
+from tracelake.model import to_iso, utc_now
+from tracelake.storage.files import atomic_write
+from tracelake.storage.tail import Tail
+from tracelake.storage.xlog import SUFFIX, CorruptRecord, ExchangeLog, Record, read_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tracelake.config import Location
+
+log = logging.getLogger("tracelake.ingest")
+
+STATE_NAME = "ingest.json"
+SEAL_EVERY_S = 60.0
+TICK_EVERY_S = 0.5
+STATE_EVERY_S = 2.0
+
+
+class Service:
+    """One ingest process over one lake.
+
+    Args:
+        location: The lake.
+        relay_port: Port of the relay on this machine, to find the programs behind its connections.
+    """
+
+    def __init__(self, location: Location, *, relay_port: int) -> None:
+        self._lake = Lake(location)
+        self._hot = location.hot
+        self._clients = ClientWatch(relay_port)
+        self._inference = Inference()
+        self._log = ExchangeLog(location.hot)
+        self._pipeline = Pipeline(
+            inference=self._inference,
+            append=self._lake.append,
+            log=self._log,
+            identify=self._clients.identify,
+        )
+        self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
+        self._seal_error: str | None = None
+
+    def run(self, stopping: threading.Event) -> None:
+        """Follow until told to stop; then read what is there once more."""
+        recent = read_recent(self._lake, utc_now())
+        for exchange, _ in recent:
+            self._clients.watch(exchange.client)
+        self._pipeline.recover(recent)
+        sealer = threading.Thread(target=self._seal_loop, args=(stopping,), name="sealer")
+        sealer.start()
+        next_tick = next_state = 0.0
+        while not stopping.is_set():
+            self._tail.wait(TICK_EVERY_S)
+            self._drain()
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + TICK_EVERY_S
+                self._tick()
+            if now >= next_state:
+                next_state = now + STATE_EVERY_S
+                self._write_state()
+        self._drain()
+        sealer.join()
+        self._tail.close()
+        self._log.close()
+        self._lake.close()
+
+    def _drain(self) -> None:
+        for record in self._tail.poll():
+            self._pipeline.handle(record)
+
+    def _tick(self) -> None:
+        now = utc_now()
+        for pid, started in self._clients.ended():
+            self._pipeline.emit(self._inference.program_ended(pid=pid, started=started, at=now))
+        self._pipeline.emit(self._inference.idle(now))
+
+    def _seal_loop(self, stopping: threading.Event) -> None:
+        while not stopping.wait(SEAL_EVERY_S):
+            try:
+                self._lake.seal()
+                self._seal_error = None
+            except (LakeError, OSError) as error:
+                self._seal_error = str(error)
+                log.exception("sealing failed; everything stays readable in the hot folder")
+
+    def _write_state(self) -> None:
+        counters = self._pipeline.counters
+        state: dict[str, Any] = {
+            "pid": os.getpid(),
+            "at": to_iso(utc_now()),
+            "exchanges": counters.exchanges,
+            "events": counters.events,
+            "failed": counters.failed,
+            "in_flight": self._pipeline.in_flight,
+            "seal_error": self._seal_error,
+        }
+        try:
+            atomic_write(self._hot / STATE_NAME, json.dumps(state).encode())
+        except OSError as error:
+            log.warning("cannot write %s: %s", STATE_NAME, error)
+
+
+def _read_undamaged(path: Path, offset: int) -> tuple[list[Record], int]:
+    try:
+        return read_records(path, offset)
+    except CorruptRecord as error:
+        log.error("%s; what follows in it is skipped", error)  # noqa: TRY400 - the text says it all
+        return [], path.stat().st_size

@@ -1,0 +1,1 @@
+"""Recorded runs: launch a program with a run record, run it again from any step, compare."""
