@@ -1,0 +1,73 @@
+// Fits label text into a node by measuring it, so that nothing spills over a box.
+
+import { count, duration } from "../shared/format.js";
+
+export const FONT_SIZE = 11.5;
+const PADDING = { llm: 16, tool: 38, response: 16 };
+const canvas = document.createElement("canvas").getContext("2d");
+let cache = new Map();
+let family = "";
+
+/** The label of a node, line breaks included. */
+export function labelOf(node, style, font) {
+  if (font !== family) {
+    family = font;
+    cache = new Map();
+  }
+  canvas.font = `500 ${FONT_SIZE}px ${font}`;
+  const room = style.width - (PADDING[node.type] ?? 0);
+  switch (node.type) {
+    case "llm":
+      return `${line(node.label, room)}\n${line(callFigures(node), room)}`;
+    case "tool":
+      return line(node.label, room);
+    case "response":
+      return twoLines(node.label, room);
+    default:
+      return line(node.label, 220);
+  }
+}
+
+function callFigures(node) {
+  if (node.status === "running") return "running…";
+  const tokens =
+    node.tokens_input === null && node.tokens_output === null
+      ? null
+      : `${count(node.tokens_input)} → ${count(node.tokens_output)}`;
+  const took = node.duration_ms === null ? null : duration(node.duration_ms);
+  return [tokens, took].filter(Boolean).join(" · ") || node.status;
+}
+
+function width(text) {
+  let known = cache.get(text);
+  if (known === undefined) {
+    if (cache.size > 20_000) cache.clear();
+    cache.set(text, (known = canvas.measureText(text).width));
+  }
+  return known;
+}
+
+function line(text, room) {
+  if (width(text) <= room) return text;
+  return `${text.slice(0, fit(text, room - width("…"))).trimEnd()}…`;
+}
+
+function twoLines(text, room) {
+  if (width(text) <= room) return text;
+  let cut = fit(text, room);
+  const space = text.lastIndexOf(" ", cut);
+  if (space > cut / 2) cut = space;
+  return `${text.slice(0, cut).trimEnd()}\n${line(text.slice(cut).trimStart(), room)}`;
+}
+
+/** How many leading characters fit into `room` pixels. */
+function fit(text, room) {
+  let low = 0;
+  let high = text.length;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (canvas.measureText(text.slice(0, middle)).width <= room) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

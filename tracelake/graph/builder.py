@@ -1,0 +1,444 @@
+"""Builds the graph of one trace from its spans, change by change.
+
+The builder follows how the program worked: an agent's first call hangs on the agent, its answer
+stands beside it, the tools it calls hang on the answer, and the next call gathers what they
+returned. A sub-agent hangs on the tool or answer that delegated to it, and its last answer flows
+into the caller's next call.
+
+Invariants:
+- Elements are only added or replaced, never taken away; a node keeps the place it got first.
+- Applying a span dict twice changes nothing.
+- Elements hold small fields only; no body ever enters the builder's state.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tracelake.graph.delta import Delta, Elements
+from tracelake.graph.facts import Facts, read_facts
+from tracelake.graph.style import NODE_STYLES, EdgeType, NodeType
+from tracelake.graph.totals import Totals
+from tracelake.layout import (
+    LANE_LEFT,
+    LANE_WIDTH,
+    Group,
+    LaneLayout,
+    Place,
+    beside,
+    hierarchy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tracelake.layout import Column
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One agent's lane.
+
+    Attributes:
+        head: Node of the agent; None until its span is known.
+        tips: Nodes whose outcome no later call has taken up yet.
+        speaker: The newest node that can call tools or agents: an answer, a call or the head.
+        members: Its nodes but the head, in order of creation.
+        handed_back: Whether its last answer already flowed into its caller's next call.
+    """
+
+    id: str
+    name: str
+    caller: str | None
+    depth: int
+    totals: Totals = field(default_factory=Totals)
+    head: str | None = None
+    tips: list[str] = field(default_factory=list[str])
+    speaker: str | None = None
+    members: list[str] = field(default_factory=list[str])
+    children: list[str] = field(default_factory=list[str])
+    ended_at: float | None = None
+    delegated_by: str | None = None
+    handed_back: bool = False
+
+
+class GraphBuilder:
+    """The growing graph of one trace.
+
+    Attributes:
+        trace_id: The trace.
+        totals: Counts, tokens, cost and errors of the whole trace; auxiliary calls left out.
+    """
+
+    def __init__(self, trace_id: str) -> None:
+        self.trace_id = trace_id
+        self.totals = Totals()
+        self._elements = Elements()
+        self._layout = LaneLayout()
+        self._facts: dict[str, Facts] = {}
+        self._places: dict[str, Place] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._agent_lane: dict[str, str] = {}
+        self._headless: dict[str, str] = {}  # agent name -> lane that still waits for its span
+        self._awaited: dict[str, str] = {}  # unknown parent -> lane that waits for it
+        self._incoming: dict[str, list[str]] = {}
+
+    @property
+    def seq(self) -> int:
+        """The state of the graph; rises with every change."""
+        return self._elements.seq
+
+    def apply(self, span: Mapping[str, Any]) -> Delta:
+        """Take one span in (a dict of the columns of `spans`); gives what changed."""
+        return self.apply_all([span])
+
+    def apply_all(self, spans: Iterable[Mapping[str, Any]]) -> Delta:
+        """Take several spans in, earliest start first; gives what changed."""
+        before = self.seq
+        for facts in sorted(map(read_facts, spans), key=_by_start):
+            self._take(facts)
+        return self.since(before)
+
+    def since(self, seq: int) -> Delta:
+        """Everything that changed after the state `seq`, newest versions only; 0 gives all."""
+        return self._elements.since(seq)
+
+    def hierarchy(self) -> dict[str, tuple[float, float]]:
+        """Places of all nodes in the second layout, by node id."""
+        groups = {
+            lane.id: Group(head=lane.head, members=lane.members, children=lane.children)
+            for lane in self._lanes.values()
+        }
+        nodes = self._elements.all("nodes")
+        sizes = {key: NODE_STYLES[node["type"]].size for key, node in nodes.items()}
+        return {key: (place.x, place.y) for key, place in hierarchy(groups, sizes).items()}
+
+    # One span
+
+    def _take(self, facts: Facts) -> None:
+        self._facts[facts.span_id] = facts
+        if facts.drawn == "agent":
+            self._take_agent(facts)
+        elif facts.drawn == "llm":
+            self._take_call(facts, self._lane_of(facts))
+        elif facts.drawn == "tool":
+            self._take_tool(facts, self._lane_of(facts))
+
+    def _take_agent(self, facts: Facts) -> None:
+        lane = self._lanes.get(self._agent_lane.get(facts.span_id, "")) or self._adopt(facts)
+        if lane is None:
+            lane = self._open_lane(facts, facts.span_id)
+        if lane.head is None:
+            self._set_head(lane, facts)
+        if facts.is_over and lane.ended_at is None:
+            lane.ended_at = facts.end if facts.end is not None else math.inf
+            self._layout.close_lane(lane.id)
+        node: NodeType = "agent"
+        if facts.role == "orchestrator" or (facts.role is None and facts.parent_id is None):
+            node = "orchestrator"
+            self.totals.root(facts)
+        self._count(lane, facts)
+        self._put_node(facts.span_id, node, facts, lane)
+
+    def _adopt(self, facts: Facts) -> _Lane | None:
+        """The lane that calls opened before their agent's span was known."""
+        lane_id = self._awaited.pop(facts.span_id, None)
+        if lane_id is None and facts.agent in self._headless:
+            lane_id = self._headless[facts.agent]
+        lane = self._lanes.get(lane_id) if lane_id else None
+        return lane if lane and lane.head is None else None
+
+    def _set_head(self, lane: _Lane, facts: Facts) -> None:
+        lane.head = facts.span_id
+        lane.name = facts.agent
+        self._agent_lane[facts.span_id] = lane.id
+        self._headless.pop(facts.agent, None)
+        if lane.members:  # its calls came first: join them to their agent now
+            self._put_edge(facts.span_id, lane.members[0], "request", inferred=facts.inferred)
+        else:
+            lane.tips = [facts.span_id]
+        lane.speaker = lane.speaker or facts.span_id
+        source = self._delegating_node(facts)
+        if source:
+            self._put_edge(source, facts.span_id, "delegation", inferred=facts.inferred)
+
+    def _delegating_node(self, facts: Facts) -> str | None:
+        if facts.parent_id is None:
+            return None
+        if facts.parent_id in self._places and facts.parent_id not in self._agent_lane:
+            return facts.parent_id
+        caller = self._known_lane(facts.parent_id)
+        return caller.speaker if caller else None
+
+    def _take_call(self, facts: Facts, lane: _Lane) -> None:
+        node_id = facts.span_id
+        if node_id not in self._places:
+            sources = self._sources(facts, lane)
+            self._place(node_id, "llm", lane, "spine", start=facts.start)
+            self._count(lane, facts)
+            self._put_node(node_id, "llm", facts, lane)
+            for source in sources:
+                answered = self._elements.all("nodes")[source]["type"] in {"tool", "response"}
+                kind: EdgeType = "response" if answered else "request"
+                if source in lane.tips and not answered:
+                    kind = "request"
+                self._put_edge(source, node_id, kind, inferred=self._is_inferred(source, facts))
+            lane.tips = [tip for tip in lane.tips if tip not in sources] + [node_id]
+            lane.speaker = node_id
+        else:
+            self._count(lane, facts)
+            self._put_node(node_id, "llm", facts, lane)
+        if not facts.is_over:
+            return
+        self._note_end(node_id, "llm", facts)
+        if facts.answer:
+            self._put_answer(facts, lane)
+
+    def _put_answer(self, facts: Facts, lane: _Lane) -> None:
+        answer = f"{facts.span_id}:response"
+        if answer not in self._places:
+            self._places[answer] = beside(self._places[facts.span_id])
+            lane.members.insert(lane.members.index(facts.span_id) + 1, answer)
+            if lane.speaker == facts.span_id:
+                lane.speaker = answer
+            lane.tips = [answer if tip == facts.span_id else tip for tip in lane.tips]
+        self._put_node(answer, "response", facts, lane)
+        self._put_edge(facts.span_id, answer, "response", inferred=False)
+
+    def _take_tool(self, facts: Facts, lane: _Lane) -> None:
+        node_id = facts.span_id
+        is_new = node_id not in self._places
+        if is_new:
+            self._place(node_id, "tool", lane, "side")
+        self._count(lane, facts)
+        self._put_node(node_id, "tool", facts, lane)
+        if facts.is_over:
+            self._close_delegated(node_id, facts)
+        if not is_new:
+            return
+        source = self._calling_node(facts, lane)
+        if source:
+            self._put_edge(source, node_id, "request", inferred=facts.inferred)
+        if source in lane.tips:
+            lane.tips.remove(source)
+        lane.tips.append(node_id)
+
+    def _close_delegated(self, tool: str, facts: Facts) -> None:
+        """A delegating tool returned, so its agents are done even if nothing said so."""
+        for lane in self._lanes.values():
+            if lane.delegated_by == tool and lane.ended_at is None:
+                lane.ended_at = facts.end if facts.end is not None else math.inf
+                self._layout.close_lane(lane.id)
+
+    # Where a span hangs
+
+    def _calling_node(self, facts: Facts, lane: _Lane) -> str | None:
+        """What called a tool: its parent's answer or call if it has one, else the lane's speaker."""
+        parent = facts.parent_id or ""
+        if parent not in self._agent_lane:
+            for node in (f"{parent}:response", parent):
+                if node in self._places:
+                    return node
+        return lane.speaker
+
+    def _sources(self, facts: Facts, lane: _Lane) -> list[str]:
+        """What flows into a new call: outcomes nobody took up yet, of tools and of sub-agents."""
+        parent = facts.parent_id or ""
+        if parent in self._places and parent not in self._agent_lane:
+            return [parent]
+        start = facts.start if facts.start is not None else math.inf
+        tips = [tip for tip in lane.tips if self._ended_by(tip, start)]
+        for child in (self._lanes[key] for key in lane.children):
+            done = child.ended_at is not None and child.ended_at <= start
+            if done and not child.handed_back and child.tips:
+                child.handed_back = True
+                if child.delegated_by in tips and child.delegated_by:
+                    tips[tips.index(child.delegated_by)] = child.tips[-1]
+                else:
+                    tips.append(child.tips[-1])
+        if not tips and lane.head:
+            return [lane.head]
+        return list(dict.fromkeys(tips))
+
+    def _ended_by(self, node: str, moment: float) -> bool:
+        facts = self._facts[node.removesuffix(":response")]
+        if facts.drawn == "agent":
+            return True
+        return facts.is_over and (facts.end is None or facts.end <= moment)
+
+    def _lane_of(self, facts: Facts) -> _Lane:
+        lane = self._known_lane(facts.parent_id)
+        if lane is not None:
+            return lane
+        lane_id = self._headless.get(facts.agent)
+        if lane_id is None:
+            lane = self._open_lane(facts, f"lane:{facts.agent}")
+            lane_id = self._headless[facts.agent] = lane.id
+        if facts.parent_id and facts.parent_id not in self._facts:
+            self._awaited[facts.parent_id] = lane_id
+        return self._lanes[lane_id]
+
+    def _known_lane(self, parent_id: str | None) -> _Lane | None:
+        """The lane of the nearest agent above, None when the way up is not known yet."""
+        seen: set[str] = set()
+        while parent_id and parent_id not in seen:
+            if parent_id in self._agent_lane:
+                return self._lanes[self._agent_lane[parent_id]]
+            if parent_id in self._awaited:
+                return self._lanes[self._awaited[parent_id]]
+            seen.add(parent_id)
+            parent = self._facts.get(parent_id)
+            parent_id = parent.parent_id if parent else None
+        return None
+
+    def _open_lane(self, facts: Facts, lane_id: str) -> _Lane:
+        caller = self._known_lane(facts.parent_id)
+        tool = facts.parent_id if facts.parent_id in self._places else None
+        delegated_by = tool if tool not in self._agent_lane else None
+        self._layout.open_lane(
+            lane_id,
+            agent=facts.agent,
+            start=facts.start if facts.start is not None else -math.inf,
+            below=self._layout.lanes[caller.id].bottom if caller else 0,
+            right_of=caller.id if caller else None,
+        )
+        lane = _Lane(
+            id=lane_id,
+            name=facts.agent,
+            caller=caller.id if caller else None,
+            depth=caller.depth + 1 if caller else 0,
+            delegated_by=delegated_by,
+        )
+        self._lanes[lane_id] = lane
+        if caller:
+            caller.children.append(lane_id)
+        size = NODE_STYLES["orchestrator" if facts.parent_id is None else "agent"].size
+        self._places[f"{lane_id}:head"] = self._layout.place_below(lane_id, "head", size)
+        return lane
+
+    # Elements
+
+    def _place(
+        self, node_id: str, node: NodeType, lane: _Lane, column: Column, start: float | None = None
+    ) -> None:
+        size = NODE_STYLES[node].size
+        self._places[node_id] = self._layout.place_below(lane.id, column, size, start=start)
+        lane.members.append(node_id)
+
+    def _note_end(self, node_id: str, node: NodeType, facts: Facts) -> None:
+        if facts.end is not None:
+            self._layout.ended(self._places[node_id], NODE_STYLES[node].size, facts.end)
+
+    def _put_node(self, node_id: str, node: NodeType, facts: Facts, lane: _Lane) -> None:
+        place = self._places.get(node_id)
+        if place is None:
+            place = self._places[node_id] = self._places[f"{lane.id}:head"]
+        is_answer = node == "response"
+        self._elements.put(
+            "nodes",
+            {
+                "id": node_id,
+                "type": node,
+                "label": facts.answer if is_answer else facts.label,
+                "status": facts.status,
+                "x": place.x,
+                "y": place.y,
+                "lane": lane.id,
+                "span_id": facts.span_id,
+                "agent": lane.name,
+                "inferred": facts.inferred and not is_answer,
+                "auxiliary": facts.auxiliary,
+                "error": facts.error,
+                "tokens_input": facts.tokens_input,
+                "tokens_output": facts.tokens_output,
+                "cost_usd": facts.cost_usd,
+                "duration_ms": facts.duration_ms,
+                "ttft_ms": facts.ttft_ms,
+                "start_ms": _milliseconds(facts.start),
+                "end_ms": _milliseconds(facts.end),
+                "match": facts.match,
+            },
+        )
+        for edge_id in self._incoming.get(node_id, ()):
+            self._elements.put(
+                "edges", {**self._elements.all("edges")[edge_id], "status": facts.status}
+            )
+        self._put_lane(lane)
+
+    def _put_edge(self, source: str, target: str, kind: EdgeType, *, inferred: bool) -> None:
+        edge_id = f"{source}>{target}"
+        if self._elements.get("edges", edge_id):
+            return
+        node = self._elements.get("nodes", target)
+        self._incoming.setdefault(target, []).append(edge_id)
+        self._elements.put(
+            "edges",
+            {
+                "id": edge_id,
+                "source": source,
+                "target": target,
+                "type": kind,
+                "inferred": inferred,
+                "status": node["status"] if node else "running",
+                "route": self._route(source, target, kind),
+            },
+        )
+
+    def _route(self, source: str, target: str, kind: EdgeType) -> str:
+        """How an edge runs so that it crosses no box: a name the renderers know."""
+        start, end = self._places.get(source), self._places.get(target)
+        if start is None or end is None or start.y == end.y:
+            return "straight"
+        if kind == "delegation":
+            return "across" if end.x > start.x else "straight"
+        same_lane = abs(start.x - end.x) < LANE_WIDTH - LANE_LEFT
+        if not same_lane:
+            return "back"
+        if start.x == end.x and not self._is_next(source, target):
+            return "right" if kind == "request" and self._is_tool(target) else "left"
+        return "straight"
+
+    def _is_next(self, source: str, target: str) -> bool:
+        """Whether nothing stands between two nodes one above the other."""
+        gap = abs(self._places[target].y - self._places[source].y)
+        return gap <= 3 * NODE_STYLES["tool"].height
+
+    def _is_tool(self, node_id: str) -> bool:
+        node = self._elements.get("nodes", node_id)
+        return node is not None and node["type"] == "tool"
+
+    def _is_inferred(self, source: str, facts: Facts) -> bool:
+        return facts.inferred or self._facts[source.removesuffix(":response")].inferred
+
+    def _count(self, lane: _Lane, facts: Facts) -> None:
+        lane.totals.count(facts)
+        self.totals.count(facts)
+
+    def _put_lane(self, lane: _Lane) -> None:
+        place = self._layout.lanes[lane.id]
+        head = self._facts.get(lane.head or "")
+        self._elements.put(
+            "lanes",
+            {
+                "id": lane.id,
+                "name": lane.name,
+                "status": head.status if head else "running",
+                "head": lane.head,
+                "depth": lane.depth,
+                "x": place.x - LANE_LEFT,
+                "y": place.top,
+                "width": LANE_WIDTH,
+                "height": place.bottom - place.top + 20,
+                **lane.totals.as_dict(),
+            },
+        )
+
+
+def _by_start(facts: Facts) -> tuple[float, bool]:
+    return (facts.start if facts.start is not None else math.inf, facts.drawn != "agent")
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
