@@ -6,6 +6,8 @@
     lake.trace(id)                          polars.DataFrame in start order; raises NotInLake
     lake.latest_traces(limit)               polars.DataFrame, newest first, without scanning spans
     lake.files(table)                       live Parquet URIs
+    lake.write(table, rows)                 rows of runs, annotations, checkpoints, views
+    lake.records(table)                     polars.LazyFrame of such a table
     lake.seal()                             move what is finished from hot to cold; SealReport
     lake.path / lake.hot / lake.location    where it is
     lake.close()
@@ -27,7 +29,7 @@ from tracelake.storage.segment import SegmentWriter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -124,6 +126,32 @@ class Lake:
         grace only. Rows that are still hot are not in them: `seal` first where that matters.
         """
         return self._reader.files(table)
+
+    def write(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows of a small table: `runs`, `annotations`, `checkpoints` or `views`.
+
+        A later row of the same key replaces the earlier one.
+
+        Args:
+            table: Its name.
+            rows: Columns by name, JSON columns as values; `date` is derived from `start_time`.
+
+        Raises:
+            LakeError: There is no such table.
+        """
+        from tracelake.storage.records import write_records
+
+        write_records(self.location, table, rows)
+
+    def records(self, table: str) -> pl.LazyFrame:
+        """The rows of a small table that count, oldest first.
+
+        Raises:
+            LakeError: There is no such table.
+        """
+        from tracelake.storage.records import scan_records
+
+        return scan_records(self.location, table)
 
     def seal(self) -> SealReport:
         """Move what is finished from the hot segments into the tables.

@@ -93,7 +93,7 @@ def settle(lake: Lake, trace_id: str, timeout_s: float = SETTLE_TIMEOUT_S) -> in
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    runs = open_lake(arguments).scan("runs").collect().to_polars().sort("start_time")
+    runs = open_lake(arguments).records("runs").collect()
     if arguments.json:
         for row in runs.iter_rows(named=True):
             print_json(jsonable_row(row, schema.RUNS))
