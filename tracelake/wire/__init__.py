@@ -1,4 +1,28 @@
 """Provider wire formats: bytes in, calls out, no I/O.
 
-`read_request` and `read_response` are the whole interface; everything else is private to it.
+What is exported here is the whole interface; everything else is private to it.
 """
+
+from tracelake.wire.call import Api, Atom, Request, Response, Usage
+from tracelake.wire.conversation import Turn, conversation, response_turn
+from tracelake.wire.fingerprint import fingerprint, tools_fingerprint
+from tracelake.wire.part import Part
+from tracelake.wire.request import read_request, rebuild_body
+from tracelake.wire.response import read_response
+
+__all__ = [
+    "Api",
+    "Atom",
+    "Part",
+    "Request",
+    "Response",
+    "Turn",
+    "Usage",
+    "conversation",
+    "fingerprint",
+    "read_request",
+    "read_response",
+    "rebuild_body",
+    "response_turn",
+    "tools_fingerprint",
+]

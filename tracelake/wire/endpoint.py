@@ -1,0 +1,131 @@
+"""Which wire format and which provider a path, host and upstream stand for.
+
+Endpoints are recognised by the end of their path, since gateways and Azure put anything before it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracelake.model import Exchange
+    from tracelake.wire.call import Api
+
+#: Method, end of the path, format; the first that fits decides.
+_ENDPOINTS: tuple[tuple[str, str, Api], ...] = (
+    ("POST", "/messages/count_tokens", "count_tokens"),
+    ("POST", "/messages", "messages"),
+    ("POST", "/chat/completions", "chat"),
+    ("POST", "/completions", "completions"),
+    ("POST", "/responses", "responses"),
+    ("POST", "/responses/compact", "responses"),
+    ("POST", "/embeddings", "embeddings"),
+    ("POST", "/api/chat", "ollama_chat"),
+    ("POST", "/api/generate", "ollama_generate"),
+    ("POST", "/api/embed", "embeddings"),
+    ("GET", "/models", "models"),
+    ("GET", "/api/tags", "models"),
+)
+
+#: Part of a host name, and the provider as prices know it.
+_HOSTS: tuple[tuple[str, str], ...] = (
+    ("anthropic.com", "anthropic"),
+    ("openai.azure.com", "azure"),
+    ("azure-api.net", "azure"),
+    ("cognitiveservices.azure.com", "azure"),
+    ("services.ai.azure.com", "azure"),
+    ("openai.com", "openai"),
+    ("groq.com", "groq"),
+    ("openrouter.ai", "openrouter"),
+    ("mistral.ai", "mistral"),
+    ("deepseek.com", "deepseek"),
+    ("googleapis.com", "google"),
+    ("ollama.com", "ollama"),
+    ("together.xyz", "together"),
+    ("together.ai", "together"),
+    ("fireworks.ai", "fireworks"),
+    ("cerebras.ai", "cerebras"),
+    ("x.ai", "x-ai"),
+    ("z.ai", "zai"),
+    ("bigmodel.cn", "zhipuai"),
+    ("moonshot.", "moonshotai"),
+    ("perplexity.ai", "perplexity"),
+    ("cohere.", "cohere"),
+    ("amazonaws.com", "aws"),
+    ("voyageai.com", "voyageai"),
+    ("huggingface.co", "huggingface"),
+    ("novita.ai", "novita"),
+    ("minimax", "minimax"),
+    ("githubcopilot.com", "github-copilot"),
+    ("databricks", "databricks"),
+    ("cloudflare.com", "cloudflare"),
+    ("baseten.co", "baseten"),
+    ("snowflakecomputing.com", "snowflake"),
+)
+
+#: Names that people give an upstream, and the provider as prices know it.
+_ALIASES: dict[str, str] = {
+    "azure-openai": "azure",
+    "azure_openai": "azure",
+    "bedrock": "aws",
+    "claude": "anthropic",
+    "gemini": "google",
+    "vertex": "google",
+    "vertexai": "google",
+    "grok": "x-ai",
+    "xai": "x-ai",
+    "glm": "zai",
+    "z.ai": "zai",
+    "kimi": "moonshotai",
+    "moonshot": "moonshotai",
+    "mistralai": "mistral",
+    "togetherai": "together",
+    "together-ai": "together",
+    "hf": "huggingface",
+    "fireworks-ai": "fireworks",
+}
+
+#: Paths that only one provider has; they say more than the name of a default upstream.
+_PATHS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"/openai/deployments/"), "azure"),
+    (re.compile(r"/v1(beta)?/openai/"), "google"),
+    (re.compile(r"/api/paas/v\d"), "zai"),
+    (re.compile(r"/api/v2/cortex/"), "snowflake"),
+    (re.compile(r"/api/(chat|generate|embed|tags)\Z"), "ollama"),
+    (re.compile(r"/v1/projects/[^/]+/locations/"), "google"),
+)
+
+
+def api_of(method: str, path: str) -> Api | None:
+    """The wire format of an endpoint, or None when it is no call that is read here."""
+    plain = _plain(path)
+    for expected, end, api in _ENDPOINTS:
+        if method.upper() == expected and plain.endswith(end):
+            return api
+    return None
+
+
+def provider_of(exchange: Exchange) -> str:
+    """The provider that an exchange went to, as prices know it; else the upstream's own name."""
+    host = (exchange.header("host") or "").lower()
+    upstream = exchange.upstream.strip().lower()
+    for name in (host, upstream):
+        for part, provider in _HOSTS:
+            if part in name:
+                return provider
+    plain = _plain(exchange.path)
+    if upstream in {"", "openai", "anthropic"}:
+        for pattern, provider in _PATHS:
+            if pattern.search(plain):
+                return provider
+        if exchange.header("api-key") is not None and "/openai/" in plain:
+            return "azure"
+    if upstream:
+        return _ALIASES.get(upstream, upstream)
+    return "anthropic" if exchange.header("anthropic-version") is not None else "openai"
+
+
+def _plain(path: str) -> str:
+    """The path without query and trailing slash, with a leading one."""
+    return "/" + path.partition("?")[0].strip("/")

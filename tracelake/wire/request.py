@@ -1,0 +1,183 @@
+"""What the program asked: a recorded request read into `Request`, and a body built from one again.
+
+The formats differ in the names of two keys, so a table of those drives both directions.
+
+Invariant: `rebuild_body` of an unedited request equals the recorded JSON body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracelake.wire.blocks import attached_images, plain_text
+from tracelake.wire.call import Request
+from tracelake.wire.conversation import Turn, atoms_of, leading, read_turns, system_text
+from tracelake.wire.decode import decode_body
+from tracelake.wire.endpoint import api_of, provider_of
+from tracelake.wire.lenient import (
+    JsonObject,
+    array,
+    mapping,
+    name_or_none,
+    objects,
+    parse_object,
+    storable,
+    string,
+)
+
+if TYPE_CHECKING:
+    from tracelake.model import Exchange
+    from tracelake.wire.call import Api
+
+#: Opens a system block by which a client bills its calls; no part of the prompt.
+_BILLING = "x-anthropic-billing-header"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Where a format keeps its system prompt and its messages."""
+
+    system: str | None
+    messages: str | None
+
+
+_SHAPES: dict[str, _Shape] = {
+    "messages": _Shape("system", "messages"),
+    "count_tokens": _Shape("system", "messages"),
+    "chat": _Shape(None, "messages"),
+    "responses": _Shape("instructions", "input"),
+    "ollama_chat": _Shape(None, "messages"),
+    "ollama_generate": _Shape("system", "prompt"),
+    "completions": _Shape(None, "prompt"),
+    "embeddings": _Shape(None, "input"),
+    "models": _Shape(None, None),
+}
+_PLAIN = _Shape(None, "messages")
+
+
+def read_request(exchange: Exchange) -> Request | None:
+    """What a recorded exchange asked of a model, or None when it is no such call.
+
+    A body that is no JSON object gives a request without messages, since the call was made.
+    """
+    api = api_of(exchange.method, exchange.path)
+    if api is None:
+        return None
+    document = decode_body(exchange.request_body, exchange.header("content-encoding"))
+    body = mapping(storable(parse_object(document) or {}))
+    return _read_body(api, provider_of(exchange), body, exchange.path)
+
+
+def _read_body(api: Api, provider: str, body: JsonObject, path: str) -> Request:
+    shape = _SHAPES[api]
+    parameters = dict(body)
+    native_system = body.get(shape.system) if shape.system else None
+    system = _native_system(native_system)
+    messages = parameters.pop(shape.messages, None) if shape.messages else None
+    if shape.messages in body and messages is None:
+        parameters[str(shape.messages)] = None
+    tools = body.get("tools")
+    if isinstance(tools, list):
+        del parameters["tools"]
+    turns = read_turns(api, messages)
+    head = leading(turns)
+    if shape.system and isinstance(native_system, str) and native_system and not head:
+        # Where messages open with instructions as well, the field stays, to be told from them.
+        del parameters[shape.system]
+    if not system:
+        system, turns = system_text(head), turns[len(head) :]
+    if images := attached_images(body.get("images")):
+        turns = [*turns, Turn("user", tuple(images))]
+    stream = body.get("stream")
+    return Request(
+        api=api,
+        provider=provider,
+        model=name_or_none(body.get("model")) or _deployment(path),
+        stream=stream is True or (stream is None and api.startswith("ollama_")),
+        system=system,
+        messages=messages,
+        tools=array(tools) if isinstance(tools, list) else None,
+        parameters=parameters,
+        atoms=() if api == "embeddings" else atoms_of(turns),
+        tool_names=tool_names(tools if isinstance(tools, list) else body.get("functions")),
+    )
+
+
+def rebuild_body(
+    api: str,
+    parameters: JsonObject,
+    system: str | None,
+    messages: Any,
+    tools: list[Any] | None,
+) -> JsonObject:
+    """The JSON body of a call: the inverse of `read_request`, for edited parts too.
+
+    Args:
+        api: Wire format.
+        parameters: As `Request.parameters`.
+        system: System prompt as text. Where it differs from what `parameters` and `messages` hold,
+            it takes the place of that.
+        messages: Native messages, input or prompt; None leaves the key as `parameters` has it.
+        tools: Native tool definitions; None leaves the key as `parameters` has it.
+    """
+    shape = _SHAPES.get(api, _PLAIN)
+    body = dict(parameters)
+    if messages is not None and shape.messages:
+        body[shape.messages] = messages
+    if tools is not None:
+        body["tools"] = tools
+    wanted = system or ""
+    native = _native_system(parameters.get(shape.system)) if shape.system else ""
+    held = native or system_text(leading(read_turns(api, messages)))
+    if wanted == held:
+        return body
+    if shape.system and (native or not held):
+        if wanted:
+            body[shape.system] = wanted
+        else:
+            body.pop(shape.system, None)
+    elif shape.messages:
+        body[shape.messages] = _with_system(api, messages, wanted)
+    return body
+
+
+def tool_names(tools: Any) -> tuple[str, ...]:
+    """The names of tool definitions of any format, in order; tools in a namespace one by one."""
+    names: list[str] = []
+    for tool in objects(tools):
+        if isinstance(tool.get("tools"), list):
+            names += tool_names(tool["tools"])
+            continue
+        target = mapping(tool.get("function") or tool.get("custom")) or tool
+        label = target.get("name") or tool.get("server_label") or tool.get("type")
+        if name := name_or_none(label):
+            names.append(name)
+    return tuple(names)
+
+
+def _native_system(value: Any) -> str:
+    """The text of a native system field: text itself, or its blocks joined."""
+    if isinstance(value, str):
+        return value
+    texts = (plain_text(block) for block in array(value))
+    return "\n\n".join(text for text in texts if text and not text.startswith(_BILLING))
+
+
+def _with_system(api: str, messages: Any, system: str) -> Any:
+    """The messages with one system message, of the role they had, in place of the leading ones."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    native = array(messages)
+    head = leading(read_turns(api, native))
+    kept = native[1 + (head[-1].index or 0) :] if head else native
+    if not system:
+        return kept
+    role = head[0].role if head else "system"
+    return [{"role": role, "content": system}, *kept]
+
+
+def _deployment(path: str) -> str | None:
+    """The deployment that an Azure path names, for want of a model in the body."""
+    _, _, rest = path.partition("/deployments/")
+    return string(rest.partition("/")[0]) or None
