@@ -69,7 +69,9 @@ def scan_records(location: Location, name: str) -> pl.LazyFrame:
     latest = rows.sort(order, nulls_last=False, maintain_order=True).unique(
         KEYS[name], keep="last", maintain_order=True
     )
-    return latest.filter(~pl.col("deleted").fill_null(value=False)) if _retractable(name) else latest
+    return (
+        latest.filter(~pl.col("deleted").fill_null(value=False)) if _retractable(name) else latest
+    )
 
 
 def _retractable(name: str) -> bool:

@@ -1,0 +1,130 @@
+"""The hot tier as one reader sees it: unsealed events folded to spans, kept up to date.
+
+    HotView(location).refresh(segments, spans_snapshot)
+        .spans       {(trace_id, span_id): FoldedSpan}
+        .by_trace    {trace_id: set of span ids}
+        .carried     keys from the carry: they have no sealed row
+        .changed     keys that changed since `take_changed`
+        .generation  rises whenever a seal moved the base; everything is new then
+
+Invariants:
+- The caller lists the segments before it loads the snapshot: whatever the snapshot's commit has
+  consumed is skipped, everything else is read.
+- A refresh reads only bytes that are new since the last one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracelake.storage import files
+from tracelake.storage.codec import decode_carry, decode_events
+from tracelake.storage.fold import FoldedSpan, Key, fold_event
+from tracelake.storage.segment import read_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from tracelake.config import Location
+    from tracelake.storage.table import Snapshot
+
+_ID_FILE = ".id"
+
+
+class Moved(Exception):  # noqa: N818 - a signal to look again, never seen by a caller
+    """A seal moved the base while it was being read."""
+
+
+def carry_key(location: Location) -> str:
+    """The application id under which a hot folder's carry is committed.
+
+    Several hosts may share one set of tables, each with a hot folder of its own; their carries
+    are told apart by an id in the folder, made by the first seal.
+    """
+    if location.is_local and str(location.hot.parent) == location.tables:
+        return "carry"
+    found = files.read_or_none(location.hot / _ID_FILE)
+    return f"carry:{found.decode().strip()}" if found else "carry:unsealed"
+
+
+def claim_hot(location: Location, new_id: str) -> str:
+    """As `carry_key`, giving the folder its id when it has none; the sealer's lock is held."""
+    key = carry_key(location)
+    if key == "carry:unsealed":
+        files.atomic_write(location.hot / _ID_FILE, new_id.encode())
+        key = carry_key(location)
+    return key
+
+
+def carry_path(hot: Path, number: int, suffix: str = ".jsonl") -> Path:
+    """The file of unfinished spans that belongs to one commit."""
+    return hot / f"carry-{number}{suffix}"
+
+
+class HotView:
+    """Unsealed events of one hot folder, folded."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._base: tuple[str, int] | None = None
+        self._offsets: dict[str, int] = {}
+        self.generation = 0
+        self.spans: dict[Key, FoldedSpan] = {}
+        self.by_trace: dict[str, set[str]] = {}
+        self.carried: set[Key] = set()
+        self.changed: set[Key] = set()
+
+    def refresh(self, segments: Mapping[str, Path], snapshot: Snapshot) -> None:
+        """Take in what is new.
+
+        Raises:
+            Moved: A seal happened meanwhile: list and load again.
+        """
+        key = carry_key(self._location)
+        base = (key, snapshot.offset(key))
+        if base != self._base:
+            self._rebase(base)
+        for name in self._offsets.keys() - segments.keys():
+            del self._offsets[name]
+        for name, path in segments.items():
+            offset = self._offsets.get(name)
+            if offset is None:
+                offset = snapshot.offset(name)
+            try:
+                if path.stat().st_size <= offset:
+                    self._offsets[name] = offset
+                    continue
+                lines, after = read_segment(path, offset)
+            except FileNotFoundError as error:
+                self._base = None
+                raise Moved(name) from error
+            self._take(decode_events(lines, name, offset))
+            self._offsets[name] = after
+
+    def take_changed(self) -> set[Key]:
+        """Keys that changed since the last call."""
+        changed, self.changed = self.changed, set()
+        return changed
+
+    def _rebase(self, base: tuple[str, int]) -> None:
+        number = base[1]
+        carried: bytes | None = b""
+        if number:
+            carried = files.read_or_none(carry_path(self._location.hot, number))
+            if carried is None:
+                self._base = None
+                raise Moved(f"carry {number}")
+        self.spans, self.by_trace, self._offsets, self.changed = {}, {}, {}, set()
+        self.generation += 1
+        self._take(decode_carry(carried or b""))
+        self.carried = set(self.spans)
+        self._base = base
+
+    def _take(self, events: Iterable[Mapping[str, Any]]) -> None:
+        for event in events:
+            key = (event["trace_id"], event["span_id"])
+            self.spans[key] = fold_event(self.spans.get(key), event)
+            self.by_trace.setdefault(key[0], set()).add(key[1])
+            self.changed.add(key)

@@ -1,0 +1,286 @@
+"""Hot and cold as one: what a process reads of a lake.
+
+    Reader(location).spans() .traces() .trace(id) .latest_traces(limit) .exchanges() .files(table)
+
+Invariants:
+- Every acknowledged event is in the answer exactly once, also while a seal, a compaction or a
+  vacuum is going on: the segments are listed first, then one version of the table is loaded, its
+  carry and the tails after its offsets are read; when a seal moved them, all is looked at again.
+- A span that is sealed and has later facts in the hot tier is one row: the sealed one, amended.
+- Repeated reads parse new bytes only. Safe for threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tracelake.errors import LakeError, NotInLake
+from tracelake.schema import SPANS, TABLES, TRACES, polars_schema
+from tracelake.storage import cold
+from tracelake.storage.exchanges import hot_exchanges
+from tracelake.storage.fold import amend
+from tracelake.storage.hot import HotView, Moved, carry_key
+from tracelake.storage.options import storage_options
+from tracelake.storage.rollup import NEEDED, roll_up
+from tracelake.storage.segment import list_segments
+from tracelake.storage.table import DeltaStore, Snapshot, scan_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from tracelake.config import Location
+    from tracelake.storage.cold import Days
+    from tracelake.storage.fold import Key
+
+_RETRIES = 50
+_RETRY_PAUSE_S = 0.01
+_KEY = ["trace_id", "span_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One consistent state of the lake.
+
+    Attributes:
+        spans: Sealed spans.
+        traces: Sealed roll-ups.
+        hot: Unsealed spans, merged with their sealed rows where they have any.
+        amended: Keys in `hot` that have a sealed row, which `hot` replaces.
+        days: Of the hot traces that have sealed spans, where those are.
+        lagging: Traces whose sealed roll-up is older than their sealed spans.
+    """
+
+    spans: Snapshot
+    traces: Snapshot
+    hot: Mapping[Key, Mapping[str, Any]]
+    by_trace: Mapping[str, Collection[str]]
+    amended: frozenset[Key]
+    days: Mapping[str, Days | None]
+    lagging: frozenset[str]
+    serial: int
+
+
+class Reader:
+    """Reads one lake, from any thread."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        options = storage_options(location)
+        self._stores = {
+            name: DeltaStore(location.tables, table, options) for name, table in TABLES.items()
+        }
+        self._lock = threading.RLock()
+        self._hot = HotView(location)
+        self._merged: dict[Key, Mapping[str, Any]] = {}
+        self._rows: dict[Key, dict[str, Any]] = {}
+        self._days: dict[str, Days | None] = {}
+        self._known: tuple[int, int] = (-2, -2)
+        self._lagging: tuple[tuple[int, int], frozenset[str]] = ((-2, -2), frozenset())
+        self._frame: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
+        self._fresh: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
+        self._serial = 0
+
+    def spans(self) -> pl.LazyFrame:
+        """One row per span."""
+        with self._lock:
+            view = self._view()
+            hot = self._hot_frame(view)
+        sealed = cold.current(view.spans)
+        if view.amended:
+            replaced = pl.LazyFrame(sorted(view.amended), schema=_KEY, orient="row")
+            sealed = sealed.join(replaced, on=_KEY, how="anti")
+        return pl.concat([sealed, hot.lazy()]) if hot.height else sealed
+
+    def trace(self, trace_id: str) -> pl.DataFrame:
+        """Every span of one trace, in start order.
+
+        Raises:
+            NotInLake: There is none.
+        """
+        with self._lock:
+            view = self._view()
+            hot = to_frame(view.hot[trace_id, span] for span in view.by_trace.get(trace_id, ()))
+            days = self._days_of(view, trace_id)
+        frames = [hot]
+        if days:
+            rows = cold.scan_traces(view.spans, days).collect()
+            frames.insert(0, rows.join(hot, on=_KEY, how="anti"))
+        found = pl.concat(frames)
+        if found.is_empty():
+            raise NotInLake(f"no trace {trace_id} in {self._location.tables}: see tracelake ls")
+        return found.sort("start_time", "span_id")
+
+    def traces(self) -> pl.LazyFrame:
+        """One row per trace."""
+        with self._lock:
+            view = self._view()
+            fresh = self._fresh_roll_ups(view)
+        return self._sealed_traces(view, view.traces.scan(), fresh)
+
+    def latest_traces(self, limit: int) -> pl.DataFrame:
+        """The traces that started last, newest first, from as few days as hold them."""
+        with self._lock:
+            view = self._view()
+            fresh = self._fresh_roll_ups(view)
+        wanted = limit + len(view.by_trace) + len(view.lagging)
+        rows, upto = 0, None
+        for file in view.traces.files:  # newest day first
+            if rows >= wanted and file.date != upto:
+                break
+            rows, upto = rows + file.rows, file.date
+        newest = [file for file in view.traces.files if upto is not None and file.date >= upto]
+        scanned = self._sealed_traces(view, view.traces.scan(newest), fresh)
+        return (
+            scanned.top_k(limit, by=["start_time", "trace_id"])
+            .collect()
+            .sort("start_time", "trace_id", descending=True)
+        )
+
+    def exchanges(self) -> pl.LazyFrame:
+        """One row per HTTP exchange."""
+        store = self._stores["exchanges"]
+        for _ in range(_RETRIES):
+            segments = list_segments(self._location.hot, ".xlog")
+            snapshot = store.snapshot()
+            try:
+                hot = hot_exchanges(self._location, segments, snapshot)
+            except Moved:
+                time.sleep(_RETRY_PAUSE_S)
+                continue
+            sealed = snapshot.scan()
+            return pl.concat([sealed, hot.lazy()]) if hot.height else sealed
+        raise LakeError(f"{self._location.hot} changes too fast to be read: try again")
+
+    def files(self, name: str) -> list[str]:
+        """Live Parquet URIs of a table.
+
+        Raises:
+            LakeError: There is no such table.
+        """
+        return [file.uri for file in self.snapshot(name).files]
+
+    def snapshot(self, name: str) -> Snapshot:
+        """The newest version of a table.
+
+        Raises:
+            LakeError: There is no such table.
+        """
+        if name not in self._stores:
+            raise LakeError(f"no table {name!r}: there are {', '.join(self._stores)}")
+        return self._stores[name].snapshot()
+
+    def _sealed_traces(self, view: View, sealed: pl.LazyFrame, fresh: pl.DataFrame) -> pl.LazyFrame:
+        touched = sorted({*view.by_trace, *view.lagging})
+        if not touched:
+            return sealed
+        return pl.concat([sealed.filter(~pl.col("trace_id").is_in(touched)), fresh.lazy()])
+
+    def _view(self) -> View:
+        """The present state; the lock is held."""
+        for _ in range(_RETRIES):
+            segments = list_segments(self._location.hot)
+            spans = self._stores["spans"].snapshot()
+            try:
+                self._hot.refresh(segments, spans)
+                return self._merge(spans)
+            except (Moved, FileNotFoundError):
+                self._known = (-2, -2)
+                time.sleep(_RETRY_PAUSE_S)
+        raise LakeError(f"{self._location.hot} changes too fast to be read: try again")
+
+    def _merge(self, spans: Snapshot) -> View:
+        hot = self._hot
+        state = (hot.generation, spans.version)
+        changed = hot.take_changed()
+        traces = self._stores["traces"].snapshot()
+        lagging = self._lagging_traces(spans, traces)
+        if state != self._known:
+            self._merged, self._rows, self._days = {}, {}, {}
+            changed = set(hot.spans)
+            self._known = state
+            self._serial += 1
+        elif changed:
+            self._serial += 1
+        unplaced = {key[0] for key in changed} - self._days.keys()
+        if unplaced and spans.files:
+            found: dict[str, Days | None] = dict(cold.read_trace_days(traces, unplaced))
+            found.update({trace_id: None for trace_id in unplaced & lagging})
+            self._days.update(found)
+        late = {key for key in changed if key not in hot.carried and key not in self._rows}
+        if late and self._days:
+            self._rows.update(cold.read_spans(spans, late, self._days))
+        for key in changed:
+            row = self._rows.get(key)
+            self._merged[key] = hot.spans[key] if row is None else amend(row, hot.spans[key])
+        return View(
+            spans, traces, self._merged, hot.by_trace, frozenset(self._rows), self._days,
+            lagging, self._serial,
+        )  # fmt: skip
+
+    def _lagging_traces(self, spans: Snapshot, traces: Snapshot) -> frozenset[str]:
+        versions = (spans.version, traces.version)
+        if versions != self._lagging[0]:
+            key = carry_key(self._location)
+            found = lagging_traces(self._stores["spans"], spans, traces, key)
+            self._lagging = (versions, frozenset(found))
+        return self._lagging[1]
+
+    def _days_of(self, view: View, trace_id: str) -> dict[str, Days | None]:
+        if trace_id in view.days:
+            return {trace_id: view.days[trace_id]}
+        if trace_id in view.by_trace:
+            return {}
+        if trace_id in view.lagging:
+            return {trace_id: None}
+        return dict(cold.read_trace_days(view.traces, [trace_id]))
+
+    def _hot_frame(self, view: View) -> pl.DataFrame:
+        if self._frame[0] != view.serial:
+            self._frame = (view.serial, to_frame(view.hot.values()))
+        return self._frame[1]
+
+    def _fresh_roll_ups(self, view: View) -> pl.DataFrame:
+        """Roll-ups of the traces whose sealed one is missing or out of date."""
+        if self._fresh[0] == view.serial and not view.lagging:
+            return self._fresh[1]
+        if not view.by_trace and not view.lagging:
+            fresh = pl.DataFrame(schema=polars_schema(TRACES))
+        else:
+            hot = self._hot_frame(view).select(NEEDED)
+            days = {**view.days, **dict.fromkeys(view.lagging)}
+            if days:
+                sealed = cold.scan_traces(view.spans, days).select(NEEDED).collect()
+                hot = pl.concat([sealed.join(hot, on=_KEY, how="anti"), hot])
+            fresh = roll_up(hot)
+        self._fresh = (view.serial, fresh)
+        return fresh
+
+
+def to_frame(spans: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Spans as a frame with every column of the table."""
+    rows = list(spans)
+    schema = polars_schema(SPANS)
+    return pl.DataFrame({name: [row[name] for row in rows] for name in schema}, schema=schema)
+
+
+def lagging_traces(store: DeltaStore, spans: Snapshot, traces: Snapshot, key: str) -> set[str]:
+    """Traces with spans that were sealed after their roll-up was derived.
+
+    `traces` says which commit of `spans` it was derived from; a sealer that died between the two
+    commits leaves it behind until the next seal.
+    """
+    if traces.offset(key) >= spans.offset(key):
+        return set()
+    derived = traces.offset(f"{key}.version")
+    try:
+        before = {file.path for file in store.at(derived).files} if traces.version >= 0 else set()
+    except Exception:  # noqa: BLE001 - deltalake raises its own kinds: the log no longer reaches back
+        before = set[str]()
+    added = [file for file in spans.files if file.path not in before]
+    found = scan_files(spans.table, added, spans.options).select(pl.col("trace_id").unique())
+    return set(found.collect()["trace_id"])

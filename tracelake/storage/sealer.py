@@ -1,0 +1,415 @@
+"""From hot to cold: fold, sort, commit rows and consumed offsets together, then reap.
+
+    Sealer(location, …).seal() -> SealReport     everything that is there now
+                       .due(now) -> bool          by age or size
+                       .run(stop)                 seal again and again until told to stop
+
+Invariants:
+- One sealer at a time per hot folder, by a lock that the kernel frees when its holder dies; any
+  process may be it.
+- One commit of `spans` holds the rows and the offsets they were read up to; the carry of unfinished
+  spans is on the disk before. Dying anywhere leaves either all of it or nothing.
+- A segment is deleted only when nobody writes it, all of it is committed, and a grace has passed.
+- Spans of dead processes become `lost` after `lost_after_s` without a word; a late end amends them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tracelake.errors import LakeLocked
+from tracelake.model import new_id
+from tracelake.schema import EXCHANGES, SPANS, TRACES
+from tracelake.storage import cold, files
+from tracelake.storage.codec import decode_carry, decode_events, encode
+from tracelake.storage.exchanges import read_hot
+from tracelake.storage.exchanges import to_frame as exchanges_frame
+from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
+from tracelake.storage.hot import carry_path, claim_hot
+from tracelake.storage.options import storage_options
+from tracelake.storage.reader import lagging_traces, to_frame
+from tracelake.storage.rollup import NEEDED, roll_up
+from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
+from tracelake.storage.table import DeltaStore, Snapshot
+from tracelake.storage.xlog import SUFFIX
+from tracelake.storage.xlog import encode as encode_record
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+
+    from tracelake.config import Location
+    from tracelake.storage.cold import Days
+    from tracelake.storage.fold import Key
+
+log = logging.getLogger(__name__)
+
+SEAL_EVERY_S = 60.0
+SEAL_BYTES = 64 << 20
+LOST_AFTER_S = 600.0
+REAP_GRACE_S = 60.0
+LOCK_TIMEOUT_S = 60.0
+#: Raw bytes folded at once: bounds the memory of a seal after a long pause.
+BATCH_BYTES = 128 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SealReport:
+    """What one seal did.
+
+    Attributes:
+        events: Events read.
+        spans: Rows committed to `spans`, amendments included.
+        amended: Of these, later facts about spans that were sealed before.
+        lost: Of these, spans of dead processes.
+        carried: Spans that wait in the carry.
+        traces: Roll-ups written.
+        exchanges: Exchanges committed.
+        reaped: Segments deleted.
+        seconds: Time taken.
+    """
+
+    events: int = 0
+    spans: int = 0
+    amended: int = 0
+    lost: int = 0
+    carried: int = 0
+    traces: int = 0
+    exchanges: int = 0
+    reaped: int = 0
+    seconds: float = 0.0
+
+    def plus(self, other: SealReport) -> SealReport:
+        """Both, one after the other."""
+        return SealReport(
+            self.events + other.events,
+            self.spans + other.spans,
+            self.amended + other.amended,
+            self.lost + other.lost,
+            other.carried,
+            self.traces + other.traces,
+            self.exchanges + other.exchanges,
+            self.reaped + other.reaped,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Events of one commit, folded."""
+
+    spans: dict[Key, FoldedSpan] = field(default_factory=dict[Any, Any])
+    events: dict[Key, list[dict[str, Any]]] = field(default_factory=dict[Any, Any])
+    carried: set[Key] = field(default_factory=set[Any])
+    offsets: dict[str, int] = field(default_factory=dict[str, int])
+    count: int = 0
+    is_last: bool = True
+
+    def take(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            key = (event["trace_id"], event["span_id"])
+            self.spans[key] = fold_event(self.spans.get(key), event)
+            self.events.setdefault(key, []).append(event)
+
+
+class Sealer:
+    """Seals one lake."""
+
+    def __init__(
+        self,
+        location: Location,
+        *,
+        lost_after_s: float = LOST_AFTER_S,
+        reap_grace_s: float = REAP_GRACE_S,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        self._location = location
+        self._hot = location.hot
+        options = storage_options(location)
+        self._spans = DeltaStore(location.tables, SPANS, options)
+        self._traces = DeltaStore(location.tables, TRACES, options)
+        self._exchanges = DeltaStore(location.tables, EXCHANGES, options)
+        self._lost_after_s = lost_after_s
+        self._reap_grace_s = reap_grace_s
+        self._batch_bytes = batch_bytes
+        self._last_seal = time.monotonic()
+
+    @contextmanager
+    def lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+        """Hold the right to change the tables from this hot folder.
+
+        Raises:
+            LakeLocked: Another process held it all the time.
+        """
+        self._hot.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._hot / ".sealer.lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            deadline = time.monotonic() + timeout_s
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise LakeLocked(
+                            f"{self._hot} is being sealed by another process: try again later"
+                        ) from error
+                    time.sleep(0.02)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def seal(self, *, timeout_s: float = LOCK_TIMEOUT_S) -> SealReport:
+        """Seal everything that is there now.
+
+        Raises:
+            LakeLocked: Another process is sealing and did not finish in time.
+            SchemaTooNew: The tables were written by a newer Trace Lake.
+        """
+        began = time.monotonic()
+        report = SealReport()
+        with self.lock(timeout_s):
+            key = claim_hot(self._location, new_id())
+            while True:
+                batch, part = self._seal_spans(key)
+                report = report.plus(part)
+                if batch.is_last:
+                    break
+            report = report.plus(
+                SealReport(
+                    carried=report.carried,
+                    exchanges=self._seal_exchanges(key),
+                    reaped=self._reap(key),
+                )
+            )
+        self._last_seal = time.monotonic()
+        return replace(report, seconds=time.monotonic() - began)
+
+    def due(self) -> bool:
+        """Whether enough is hot, or it is hot long enough, that sealing pays."""
+        return self.hot_bytes() >= SEAL_BYTES or time.monotonic() - self._last_seal >= SEAL_EVERY_S
+
+    def hot_bytes(self) -> int:
+        """Bytes of the segments, for the alarm in `/health`; sealed but unreaped ones included."""
+        total = 0
+        for suffix in (".jsonl", SUFFIX):
+            for path in list_segments(self._hot, suffix).values():
+                try:
+                    total += path.stat().st_size
+                except FileNotFoundError:
+                    continue
+        return total
+
+    def run(self, stop: threading.Event, *, every_s: float = 1.0) -> None:
+        """Seal when due, until told to stop; errors are logged and tried again."""
+        while not stop.wait(every_s):
+            if not self.due():
+                continue
+            try:
+                self.seal(timeout_s=0.0)
+            except LakeLocked:
+                self._last_seal = time.monotonic()  # another process does the work
+            except Exception:
+                log.exception("could not seal %s, trying again in a minute", self._hot)
+                self._last_seal = time.monotonic()
+
+    def _seal_spans(self, key: str) -> tuple[_Batch, SealReport]:
+        segments = list_segments(self._hot)
+        alive = {writer_of(name) for name, path in segments.items() if is_locked(path)}
+        spans, traces = self._spans.snapshot(), self._traces.snapshot()
+        lagging = lagging_traces(self._spans, spans, traces, key)
+        number = spans.offset(key)
+        batch = self._read(segments, spans, number)
+        lost = self._give_up_lost(batch, alive)
+        if not batch.offsets and not lost:
+            written = self._derive_traces(key, spans, traces, lagging, to_frame(()))
+            return batch, SealReport(carried=len(batch.spans), traces=written)
+        rows, amended = self._finished(batch, spans, traces, lagging)
+        unfinished = [k for k, span in batch.spans.items() if not span.is_finished]
+        lines = (encode(event) for k in unfinished for event in batch.events[k])
+        files.atomic_write(carry_path(self._hot, number + 1), b"".join(lines))
+        frame = to_frame(rows)
+        self._spans.append(frame, {**batch.offsets, key: number + 1})
+        written = self._derive_traces(key, self._spans.snapshot(), traces, lagging, frame)
+        report = SealReport(batch.count, len(rows), amended, lost, len(unfinished), written)
+        return batch, report
+
+    def _read(self, segments: dict[str, Path], spans: Snapshot, number: int) -> _Batch:
+        batch = _Batch()
+        if number:
+            batch.take(decode_carry(carry_path(self._hot, number).read_bytes()))
+            batch.carried = set(batch.spans)
+        budget = self._batch_bytes
+        for name, path in segments.items():
+            offset = spans.offset(name)
+            if path.stat().st_size <= offset:
+                continue
+            if budget <= 0:
+                batch.is_last = False
+                break
+            lines, after = read_segment(path, offset, budget)
+            if after == offset:
+                continue
+            budget -= len(lines)
+            events = decode_events(lines, name, offset)
+            batch.take(events)
+            batch.count += len(events)
+            batch.offsets[name] = after
+            if budget <= 0 and path.stat().st_size > after:
+                batch.is_last = False
+        return batch
+
+    def _give_up_lost(self, batch: _Batch, alive: set[str]) -> int:
+        now = datetime.now(UTC)
+        lost = 0
+        for key, span in batch.spans.items():
+            if span.is_finished or (now - span.last).total_seconds() < self._lost_after_s:
+                continue
+            if any(writer_of(segment) in alive for segment in span.places):
+                continue
+            fold_event(
+                span,
+                {
+                    "event_type": "span",
+                    "trace_id": key[0],
+                    "span_id": key[1],
+                    "timestamp": span.last,
+                    "data": {"status": "lost"},
+                },
+            )
+            lost += 1
+        return lost
+
+    def _finished(
+        self, batch: _Batch, spans: Snapshot, traces: Snapshot, lagging: set[str]
+    ) -> tuple[list[FoldedSpan], int]:
+        """Rows to commit: what has ended, and later facts on top of what is sealed."""
+        fresh = batch.spans.keys() - batch.carried
+        days: dict[str, Days | None] = {}
+        if spans.files:
+            trace_ids = {key[0] for key in fresh}
+            days = dict(cold.read_trace_days(traces, trace_ids))
+            days.update({trace_id: None for trace_id in trace_ids & lagging})
+        sealed = cold.read_spans(spans, fresh, days)
+        rows: list[FoldedSpan] = []
+        amended = 0
+        for key, span in batch.spans.items():
+            row = sealed.get(key)
+            if row is None:
+                if span.is_finished:
+                    rows.append(span)
+                continue
+            later = amend(row, span)
+            batch.spans[key] = later  # it is finished: it does not go to the carry
+            if differs(later, row):
+                later["revision"] = row["revision"] + 1
+                rows.append(later)
+                amended += 1
+        return rows, amended
+
+    def _derive_traces(
+        self, key: str, spans: Snapshot, traces: Snapshot, lagging: set[str], added: pl.DataFrame
+    ) -> int:
+        """Bring roll-ups up to the given version of `spans`.
+
+        Args:
+            key: Of the carry, under which it is committed how far the roll-ups are.
+            spans: The version that is being rolled up.
+            traces: The roll-ups so far.
+            lagging: Traces whose roll-up an earlier sealer did not come to write.
+            added: Rows that this seal added to `spans`.
+        """
+        touched = {*added["trace_id"].unique(), *lagging}
+        derived = {key: spans.offset(key), f"{key}.version": max(spans.version, 0)}
+        if not touched:
+            if spans.version >= 0 and traces.offset(key) < derived[key]:
+                self._traces.append(pl.DataFrame(schema=traces.scan().collect_schema()), derived)
+            return 0
+        known = cold.read_trace_days(traces, touched)
+        rows = _spans_of(touched, lagging, spans, known, added)
+        fresh = roll_up(rows)
+        dates: set[date] = set(fresh["date"]) | {first for first, _ in known.values()}
+        kept = (
+            traces.scan(file for file in traces.files if file.date in dates)
+            .filter(~pl.col("trace_id").is_in(sorted(touched)))
+            .collect()
+        )
+        self._traces.replace(pl.concat([kept, fresh]), sorted(dates), derived)
+        return fresh.height
+
+    def _seal_exchanges(self, key: str) -> int:
+        segments = list_segments(self._hot, SUFFIX)
+        snapshot = self._exchanges.snapshot()
+        hot = read_hot(self._location, segments, snapshot)
+        moved = {n: at for n, at in hot.offsets.items() if at > snapshot.offset(n)}
+        if not moved:
+            return 0
+        complete = {s: f for s, f in hot.folded.items() if f.ended and f.done}
+        waiting = (encode_record(r) for r in hot.records if r.span_id not in complete)
+        files.atomic_write(carry_path(self._hot, hot.number + 1, SUFFIX), b"".join(waiting))
+        frame = exchanges_frame(folded.exchange for folded in complete.values())
+        self._exchanges.append(frame, {**moved, key: hot.number + 1})
+        return frame.height
+
+    def _reap(self, key: str) -> int:
+        """Delete segments and carries that no reader needs any more."""
+        reaped = 0
+        now = time.time()
+        for suffix, store in ((".jsonl", self._spans), (SUFFIX, self._exchanges)):
+            snapshot = store.snapshot()
+            for name, path in list_segments(self._hot, suffix).items():
+                if is_locked(path) or now - path.stat().st_mtime < self._reap_grace_s:
+                    continue
+                if _is_consumed(path, snapshot.offset(name), suffix):
+                    reaped += files.remove(path)
+            number = snapshot.offset(key)
+            for path in self._hot.glob(f"carry-*{suffix}"):
+                digits = path.stem.removeprefix("carry-")
+                old = digits.isdigit() and int(digits) < number
+                if old and now - path.stat().st_mtime >= self._reap_grace_s:
+                    files.remove(path)
+        return reaped
+
+
+def _spans_of(
+    touched: set[str],
+    lagging: set[str],
+    spans: Snapshot,
+    known: dict[str, Days],
+    added: pl.DataFrame,
+) -> pl.DataFrame:
+    """All sealed spans of the touched traces; of new traces without reading anything."""
+    days: dict[str, Days | None] = {}
+    came = added.group_by("trace_id").agg(first=pl.col("date").min(), last=pl.col("date").max())
+    for trace_id, first, last in came.iter_rows():
+        if trace_id in known:
+            before = known[trace_id]
+            days[trace_id] = (min(before[0], first), max(before[1], last))
+    days.update(dict.fromkeys(lagging))
+    new = added.filter(~pl.col("trace_id").is_in(sorted(days))).select(NEEDED)
+    if not days:
+        return new
+    return pl.concat([cold.scan_traces(spans, days).select(NEEDED).collect(), new])
+
+
+def _is_consumed(path: Path, offset: int, suffix: str) -> bool:
+    """Whether only a torn tail, which nobody was told is safe, may stand after the offset."""
+    if suffix == SUFFIX:
+        from tracelake.storage.xlog import CorruptRecord, read_records
+
+        try:
+            return read_records(path, offset)[1] == offset
+        except CorruptRecord:
+            return False
+    return read_segment(path, offset)[1] == offset

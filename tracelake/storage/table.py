@@ -1,0 +1,302 @@
+"""The Delta tables of a lake: the only module that scans Parquet or talks to deltalake.
+
+    DeltaStore(root, table, options)
+        .snapshot() -> Snapshot           the newest committed version; cheap when nothing changed
+        .append(frame, transactions)      one commit: rows and application offsets together
+        .replace(frame, dates, transactions)   one commit: whole days replaced
+    Snapshot: .version .files .offset(app_id) .scan(files)
+    scan_files(table, files, options) -> LazyFrame with the table's full schema
+
+Invariants:
+- Rows are sorted by (date, *table.sort) within a file; zstd 3; row groups small enough that one
+  trace is read without its neighbours.
+- A snapshot never changes; files it names stay on disk for the vacuum grace after their removal.
+- The table's configuration carries the schema version; a newer one is refused, an older one has
+  its missing columns read as null.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from tracelake import schema
+from tracelake.errors import SchemaTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tracelake.schema import Table
+
+log = logging.getLogger(__name__)
+
+VERSION_KEY = "tracelake.schemaVersion"
+ROW_GROUP_ROWS = 4096
+_CONFIGURATION = {
+    "delta.dataSkippingStatsColumns": "trace_id,start_time,revision",
+    "delta.checkpointInterval": "50",
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.deletedFileRetentionDuration": "interval 1 hours",
+    VERSION_KEY: str(schema.VERSION),
+}
+_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One live Parquet file of a table.
+
+    Attributes:
+        path: Relative to the table.
+        uri: Absolute path or URI.
+        trace_ids: Least and greatest trace id, None where the log does not say.
+        revision: Greatest revision; 0 where the table has none.
+    """
+
+    path: str
+    uri: str
+    date: date
+    size_bytes: int
+    rows: int
+    trace_ids: tuple[str, str] | None = None
+    revision: int = 0
+
+    def may_hold(self, trace_ids: Iterable[str]) -> bool:
+        """Whether the statistics allow one of the traces in this file."""
+        if self.trace_ids is None:
+            return True
+        least, greatest = self.trace_ids
+        return any(least <= trace_id <= greatest for trace_id in trace_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One committed version of a table; version -1 is the table that does not exist yet."""
+
+    table: Table
+    version: int
+    files: tuple[File, ...]
+    damaged: tuple[File, ...] = ()
+    options: dict[str, str] | None = None
+    delta: DeltaTable | None = field(default=None, repr=False, compare=False)
+
+    def offset(self, app_id: str) -> int:
+        """The offset that the application committed with the rows, 0 before the first."""
+        if self.delta is None:
+            return 0
+        return self.delta.transaction_version(app_id) or 0
+
+    def scan(self, files: Iterable[File] | None = None) -> pl.LazyFrame:
+        """Rows of some or all live files."""
+        return scan_files(self.table, self.files if files is None else files, self.options)
+
+
+class DeltaStore:
+    """One table under the root of a lake."""
+
+    def __init__(self, root: str, table: Table, options: dict[str, str] | None = None) -> None:
+        self.table = table
+        self.uri = f"{root}/{table.name}"
+        self.is_local = "://" not in root
+        self.options = options
+        self._lock = threading.Lock()
+        self._latest = Snapshot(table, -1, (), options=options)
+        self._checked: dict[str, int] = {}
+        self._bad: dict[str, str] = {}
+
+    def snapshot(self) -> Snapshot:
+        """The newest committed version.
+
+        Raises:
+            SchemaTooNew: A newer Trace Lake wrote the table.
+        """
+        with self._lock:
+            if not self._is_stale():
+                return self._latest
+            try:
+                delta = DeltaTable(self.uri, storage_options=self.options)
+            except TableNotFoundError:
+                self._latest = Snapshot(self.table, -1, (), options=self.options)
+                return self._latest
+            check_version(delta)
+            files = list_files(delta, self.table)
+            good = tuple(file for file in files if self._is_whole(file))
+            damaged = tuple(file for file in files if file.path in self._bad)
+            self._latest = Snapshot(self.table, delta.version(), good, damaged, self.options, delta)
+            return self._latest
+
+    def at(self, version: int) -> Snapshot:
+        """An earlier version, as far as the log reaches back."""
+        delta = DeltaTable(self.uri, version=version, storage_options=self.options)
+        files = tuple(list_files(delta, self.table))
+        return Snapshot(self.table, version, files, (), self.options, delta)
+
+    def quarantine(self, bad: Mapping[str, str]) -> None:
+        """Leave files out of every later snapshot: relative path to reason."""
+        with self._lock:
+            self._bad.update(bad)
+            self._latest = Snapshot(self.table, -1, (), options=self.options)
+
+    def append(self, frame: pl.DataFrame, transactions: Mapping[str, int]) -> None:
+        """Commit rows and the offsets they were read up to, together."""
+        self._write(frame, transactions, mode="append")
+
+    def replace(
+        self, frame: pl.DataFrame, dates: Sequence[date], transactions: Mapping[str, int]
+    ) -> None:
+        """Commit the given days anew: all their rows go, `frame` comes."""
+        predicate = " OR ".join(f"date = '{day.isoformat()}'" for day in dates)
+        self._write(frame, transactions, mode="overwrite", predicate=predicate)
+
+    def create(self) -> DeltaTable:
+        """Open the table for writing, making it when it does not exist.
+
+        Raises:
+            SchemaTooNew: A newer Trace Lake wrote the table.
+        """
+        try:
+            delta = DeltaTable(self.uri, storage_options=self.options)
+        except TableNotFoundError:
+            if self.is_local:
+                Path(self.uri).mkdir(parents=True, exist_ok=True)
+            delta = DeltaTable.create(
+                self.uri,
+                schema=schema.arrow_schema(self.table),
+                mode="ignore",
+                partition_by=["date"],
+                configuration=_CONFIGURATION,
+                storage_options=self.options,
+                raise_if_key_not_exists=False,
+            )
+        check_version(delta)
+        return delta
+
+    def _write(self, frame: pl.DataFrame, transactions: Mapping[str, int], **how: Any) -> None:
+        delta = self.create()
+        rows = frame.select(self.table.names).sort("date", *self.table.sort).rechunk()
+        missing = {c.name for c in self.table.columns} - {f.name for f in delta.schema().fields}
+        write_deltalake(
+            delta,
+            rows.to_arrow(compat_level=pl.CompatLevel.oldest()),
+            schema_mode="merge" if missing else None,
+            writer_properties=writer_properties(),
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(k, v) for k, v in transactions.items()]
+            ),
+            **how,
+        )
+
+    def _is_stale(self) -> bool:
+        """Whether a newer version may exist; on a local disk two look-ups of a name."""
+        version = self._latest.version
+        if version < 0 or not self.is_local:
+            return True
+        log_folder = Path(self.uri, "_delta_log")
+        return (log_folder / f"{version + 1:020d}.json").exists() or not (
+            log_folder / f"{version:020d}.json"
+        ).exists()
+
+    def _is_whole(self, file: File) -> bool:
+        """Whether a file is as long as its commit says and ends as Parquet does; asked once."""
+        if file.path in self._bad:
+            return False
+        if not self.is_local or file.path in self._checked:
+            return True
+        reason = why_broken(Path(file.uri), file.size_bytes)
+        if reason is None:
+            self._checked[file.path] = file.size_bytes
+            return True
+        self._bad[file.path] = reason
+        log.error("left out a damaged file of %s: %s: %s", self.table.name, file.path, reason)
+        return False
+
+
+def why_broken(path: Path, size_bytes: int) -> str | None:
+    """What a look at a local file's length and ends finds wrong, None when nothing."""
+    try:
+        with path.open("rb") as file:
+            found = file.seek(0, 2)
+            if found != size_bytes:
+                return f"{found} bytes long, {size_bytes} were committed"
+            file.seek(0)
+            head = file.read(4)
+            file.seek(-4, 2)
+            ends = head + file.read(4)
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"unreadable: {error}"
+    return None if ends == _MAGIC * 2 else "not a Parquet file"
+
+
+def writer_properties() -> WriterProperties:
+    """How every Parquet file of the lake is written."""
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=3,
+        max_row_group_size=ROW_GROUP_ROWS,
+        statistics_truncate_length=256,  # ids are at most 200 characters: their bounds stay exact
+    )
+
+
+def check_version(delta: DeltaTable) -> None:
+    """Refuse a table that a newer Trace Lake wrote.
+
+    Raises:
+        SchemaTooNew: Its version is above `schema.VERSION`.
+    """
+    found = int(delta.metadata().configuration.get(VERSION_KEY) or schema.VERSION)
+    if found > schema.VERSION:
+        raise SchemaTooNew(found=found, supported=schema.VERSION)
+
+
+def list_files(delta: DeltaTable, table: Table) -> list[File]:
+    """Live files of a version, newest day first."""
+    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+    if actions.is_empty():
+        return []
+    root = delta.table_uri.removeprefix("file://").rstrip("/")
+    files: list[File] = []
+    for row in actions.iter_rows(named=True):
+        least, greatest = row.get("min.trace_id"), row.get("max.trace_id")
+        files.append(
+            File(
+                path=row["path"],
+                uri=f"{root}/{row['path']}",
+                date=row["partition.date"],
+                size_bytes=row["size_bytes"],
+                rows=row["num_records"] or 0,
+                trace_ids=None if least is None or greatest is None else (least, greatest),
+                revision=row.get("max.revision") or 0,
+            )
+        )
+    return sorted(files, key=lambda file: (file.date, file.path), reverse=True)
+
+
+def scan_files(
+    table: Table, files: Iterable[File], options: dict[str, str] | None = None
+) -> pl.LazyFrame:
+    """Rows of Parquet files with the full schema of the table, `date` from the folder's name."""
+    uris = [file.uri for file in files]
+    columns = schema.polars_schema(table)
+    if not uris:
+        return pl.LazyFrame(schema=columns)
+    inside = {name: dtype for name, dtype in columns.items() if name != "date"}
+    return pl.scan_parquet(
+        uris,
+        schema=inside,
+        hive_partitioning=True,
+        hive_schema={"date": pl.Date},
+        missing_columns="insert",
+        extra_columns="ignore",
+        storage_options=options,
+        glob=False,
+    ).select(table.names)
