@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import signal
-import threading
 from typing import TYPE_CHECKING
 
 from tracelake.cli.options import add_command, note, print_json
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, locate
 from tracelake.errors import ConfigError, LakeError
 from tracelake.ingest import collector
+from tracelake.ingest.stopping import stop_on_signals
 
 if TYPE_CHECKING:
+    import argparse
+
     from tracelake.cli.options import Commands
 
 
@@ -22,7 +22,9 @@ def register(commands: Commands) -> None:
         commands, "collect", _collect, help="record what agent programs send, without the app"
     )
     add_collector_options(collect)
-    proxy = commands.add_parser("proxy", help="`proxy start` is `collect`, `proxy dashboard` is `ui`")
+    proxy = commands.add_parser(
+        "proxy", help="`proxy start` is `collect`, `proxy dashboard` is `ui`"
+    )
     actions = proxy.add_subparsers(dest="action", metavar="ACTION", required=True)
     start = add_command(actions, "start", _collect, help="the same as `collect`")
     add_collector_options(start)
@@ -84,9 +86,7 @@ def _collect(arguments: argparse.Namespace) -> int:
             f"at {running.state.relay}"
         )
     started = collector.start(location, collector_options(arguments))
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_on_signals()
     try:
         _announce(arguments, started, location.tables)
         while not stopping.wait(0.5):

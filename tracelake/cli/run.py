@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +14,13 @@ from tracelake.cli.options import add_command, note, open_lake, print_json, prin
 from tracelake.config import locate
 from tracelake.errors import ConfigError
 from tracelake.ingest.collector import ensure_running
-from tracelake.lake import Lake
-from tracelake.model import new_id, utc_now
 from tracelake.query.jsonable import jsonable_row
-from tracelake.replay import launch
-from tracelake.replay.record import capture_run
+from tracelake.replay.launch import wait_forwarding_signals
+from tracelake.replay.recorded import settle, start_recorded
 
 if TYPE_CHECKING:
     from tracelake.cli.options import Commands
     from tracelake.ingest.collector import Collector
-
-#: How long to wait, after the program ended, for its last calls to be read into the lake.
-SETTLE_TIMEOUT_S = 20.0
 
 
 def register(commands: Commands) -> None:
@@ -55,41 +49,27 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace, command: list[str], collector: Collector) -> int:
-    lake = Lake(locate(arguments.lake))
-    cwd = Path.cwd()
-    record = capture_run(
+    lake = open_lake(arguments)
+    run = start_recorded(
+        lake,
         command,
-        run_id=new_id(),
-        cwd=cwd,
+        relay=collector.state.relay,
+        cwd=Path.cwd(),
         environ=os.environ,
-        now=utc_now(),
         name=arguments.name,
     )
-    lake.write("runs", [record.to_row()])
-    note(f"tracelake: recording run {record.run_id} into {lake.path}")
-    process = launch.start(
-        command, relay=collector.state.relay, run_id=record.run_id, cwd=cwd, environ=os.environ
-    )
-    code = launch.wait_forwarding_signals(process)
-    lake.write("runs", [replace(record, end_time=utc_now(), exit_code=code).to_row()])
-    calls = settle(lake, record.run_id)
+    note(f"tracelake: recording run {run.run_id} into {lake.path}")
+    code = wait_forwarding_signals(run.process)
+    run.finish(code)
+    trace = settle(lake, run.run_id)
+    calls = trace["llm_calls"] if trace else 0
     if arguments.json:
-        print_json({"trace_id": record.run_id, "exit_code": code, "calls": calls})
+        print_json({"trace_id": run.run_id, "exit_code": code, "llm_calls": calls})
+    elif calls:
+        note(f"tracelake: {calls} calls recorded, see `tracelake show {run.run_id}`")
     else:
-        note(f"tracelake: {calls} calls recorded, see `tracelake show {record.run_id}`")
+        note("tracelake: no call was recorded: does the program use another base URL?")
     return code
-
-
-def settle(lake: Lake, trace_id: str, timeout_s: float = SETTLE_TIMEOUT_S) -> int:
-    """Wait until the root of a trace has ended; the number of its LLM calls, 0 without a trace."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        rows = lake.traces().filter(trace_id=trace_id).collect().rows(named=True)
-        if rows and rows[0]["status"] != "running":
-            return int(rows[0]["llm_calls"] or 0)
-        if time.monotonic() > deadline or not rows:
-            return int(rows[0]["llm_calls"] or 0) if rows else 0
-        time.sleep(0.1)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from tracelake.config import locate
 from tracelake.errors import LakeError
 
 if TYPE_CHECKING:
+    import argparse
+
     from tracelake.cli.options import Commands
 
 DEFAULT_PORT = 8501

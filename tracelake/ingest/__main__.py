@@ -6,14 +6,13 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tracelake.config import Location
 from tracelake.ingest.service import Service
+from tracelake.ingest.stopping import stop_on_signals, stop_with_parent
 
 
 def main() -> int:
@@ -24,17 +23,8 @@ def main() -> int:
     parser.add_argument("--hot", required=True, type=Path)
     parser.add_argument("--relay", required=True, help="address of the relay")
     options = parser.parse_args()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    parent = os.getppid()
-
-    def watch_parent() -> None:
-        while not stopping.wait(1.0):
-            if os.getppid() != parent:
-                stopping.set()
-
-    threading.Thread(target=watch_parent, name="parent watch", daemon=True).start()
+    stopping = stop_on_signals()
+    stop_with_parent(stopping)
     service = Service(
         Location(options.tables, options.hot), relay_port=urlsplit(options.relay).port or 80
     )

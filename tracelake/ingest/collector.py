@@ -18,10 +18,8 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, Location
@@ -29,6 +27,7 @@ from tracelake.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 LOCK_NAME = ".collector.lock"
 STATE_NAME = "collector.json"
@@ -201,9 +200,7 @@ def start(location: Location, options: Options) -> Collector:
     command += ["--openai-backend", options.openai_backend]
     for name, url in options.upstreams.items():
         command += ["--upstream", f"{name}={url}"]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline() if process.stdout else ""
     try:
         answer = json.loads(line)
@@ -212,9 +209,7 @@ def start(location: Location, options: Options) -> Collector:
     if "error" in answer:
         process.wait(STOP_TIMEOUT_S)
         raise LakeError(str(answer["error"]))
-    return Collector(
-        State(process.pid, str(answer["relay"]), str(answer["secret"])), process
-    )
+    return Collector(State(process.pid, str(answer["relay"]), str(answer["secret"])), process)
 
 
 def ensure_running(location: Location, options: Options | None = None) -> Collector:

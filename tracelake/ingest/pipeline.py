@@ -124,7 +124,7 @@ class Pipeline:
         try:
             request = read_request(exchange)
             events = self._inference.opened(exchange, request)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one bad exchange must not stop the others
             self._failed(exchange, "request")
             events = []
         self._open[exchange.span_id] = (exchange, request)
@@ -137,7 +137,7 @@ class Pipeline:
         try:
             response = read_response(exchange, request) if request is not None else None
             events = self._inference.ended(exchange, request, response)
-        except Exception:
+        except Exception:  # noqa: BLE001 - as above
             self._failed(exchange, "response")
             events = []
         if not emit:
@@ -148,7 +148,7 @@ class Pipeline:
 
     def _failed(self, exchange: Exchange, side: str) -> None:
         self.counters.failed += 1
-        log.exception(
+        log.exception(  # noqa: LOG004 - both callers are handlers
             "the %s of exchange %s (%s %s) could not be read; its bytes stay in `exchanges`",
             side,
             exchange.span_id,

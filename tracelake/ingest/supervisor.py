@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelake.ingest.collector import LOCK_NAME, STATE_NAME, State
+from tracelake.ingest.stopping import stop_on_signals, stop_with_parent
 from tracelake.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -139,9 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return _fail("another collector already serves this lake")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_on_signals()
+    stop_with_parent(stopping)
     secret = secrets.token_urlsafe(24)
     started = _start_relay(options, secret)
     if isinstance(started, str):
@@ -157,11 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atomic_write(options.hot / STATE_NAME, state.to_json(), mode=0o600)
     sys.stdout.write(json.dumps({"relay": address, "pid": state.pid, "secret": secret}) + "\n")
     sys.stdout.flush()
-    parent = os.getppid()
     while not stopping.wait(0.2):
-        if os.getppid() != parent and parent != 1:
-            log.info("the program that started the collector is gone, stopping")
-            break
         for child in (relay, ingest):
             if child.process.poll() is not None:
                 child.revive(stopping)

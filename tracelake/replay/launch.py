@@ -76,7 +76,10 @@ def start(
     words = client_command(command, relay, run_id)
     environment = {**environ, **client_environment(relay, run_id)}
     try:
-        return subprocess.Popen(words, cwd=cwd, env=environment, **streams)
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            words, cwd=cwd, env=environment, **streams
+        )
+        return process
     except OSError as error:
         raise LakeError(f"cannot start {words[0]!r}: {error.strerror or error}") from error
 
