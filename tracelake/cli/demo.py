@@ -59,7 +59,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _run(arguments: argparse.Namespace, lake: Lake, collector: Collector) -> int:
     output = sys.stderr.fileno() if arguments.json or arguments.once else None
-    with running_demo(lake, collector, pace=arguments.pace, stdout=output) as run:
+    with running_demo(lake, collector, pace=arguments.pace, output=output) as run:
         note(f"tracelake: the demo is trace {run.run_id} in {lake.path}; its answers are offline")
         app = None if arguments.headless else _start_app(arguments, lake, run.run_id)
         try:

@@ -20,6 +20,7 @@ from tracelake.demo.launch import (
 )
 from tracelake.ingest.collector import base_urls
 from tracelake.model import new_id
+from tracelake.replay.launch import Streams
 from tracelake.replay.recorded import start_recorded
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def running_demo(
     collector: Collector,
     *,
     pace: float = 1.0,
-    stdout: int | IO[bytes] | None = None,
+    output: int | IO[bytes] | None = None,
 ) -> Generator[RecordedRun]:
     """Run the demo program, recorded, while the block runs; wait for its process inside it.
 
@@ -47,7 +48,7 @@ def running_demo(
         lake: Where its record goes.
         collector: The collector of that lake.
         pace: 1 answers as fast as a model, 0 at once.
-        stdout: Where the program's output goes, as for `subprocess.Popen`; stderr follows it.
+        output: Where the program's output and errors go; None shares ours.
 
     Raises:
         LakeError: The relay does not answer.
@@ -71,10 +72,7 @@ def running_demo(
                 environ=environ,
                 name=NAME,
                 run_id=run_id,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=None if stdout is None else subprocess.STDOUT,
-                start_new_session=True,
+                streams=Streams(output=output),
             )
             try:
                 yield run

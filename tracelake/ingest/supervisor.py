@@ -17,7 +17,6 @@ import os
 import secrets
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from tracelake.ingest.stopping import stop_on_signals, stop_with_parent
 from tracelake.storage.files import atomic_write
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
 log = logging.getLogger("tracelake.collector")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from tracelake.errors import LakeError
 from tracelake.ingest.collector import base_urls
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 #: Signals that a terminal or a service manager sends to us and that are meant for the program.
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Where a program in the background reads and writes; it then has a session of its own.
+
+    Attributes:
+        output: A descriptor or file for its output and errors; None shares ours.
+    """
+
+    stdin: int = subprocess.DEVNULL
+    output: int | IO[bytes] | None = None
 
 
 def client_environment(relay: str, run_id: str) -> dict[str, str]:
@@ -58,7 +71,7 @@ def start(
     run_id: str,
     cwd: Path,
     environ: Mapping[str, str],
-    **streams: Any,
+    streams: Streams | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program whose calls are recorded as one run.
 
@@ -68,7 +81,7 @@ def start(
         run_id: Id of the run and of its trace.
         cwd: Working directory.
         environ: Environment before ours is added.
-        streams: `stdin`, `stdout`, `stderr`, `start_new_session` as `subprocess.Popen` takes them.
+        streams: Its standard streams; by default ours.
 
     Raises:
         LakeError: The program could not be started.
@@ -76,10 +89,15 @@ def start(
     words = client_command(command, relay, run_id)
     environment = {**environ, **client_environment(relay, run_id)}
     try:
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            words, cwd=cwd, env=environment, **streams
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=environment,
+            stdin=streams.stdin if streams else None,
+            stdout=streams.output if streams else None,
+            stderr=subprocess.STDOUT if streams and streams.output is not None else None,
+            start_new_session=streams is not None,
         )
-        return process
     except OSError as error:
         raise LakeError(f"cannot start {words[0]!r}: {error.strerror or error}") from error
 

@@ -50,7 +50,7 @@ def start_recorded(
     name: str | None = None,
     run_id: str | None = None,
     forked_from_run_id: str | None = None,
-    **streams: Any,
+    streams: launch.Streams | None = None,
 ) -> RecordedRun:
     """Write the record of a run and start its program, pointed at the relay.
 
@@ -63,7 +63,7 @@ def start_recorded(
         name: Name of the run; by default the command.
         run_id: Id of the run and its trace; by default a new one.
         forked_from_run_id: The run that this one repeats.
-        streams: As `subprocess.Popen` takes them.
+        streams: Its standard streams; by default ours.
 
     Raises:
         LakeError: The program could not be started; the record then says so with exit code 127.
@@ -80,7 +80,12 @@ def start_recorded(
     lake.write("runs", [record.to_row()])
     try:
         process = launch.start(
-            command, relay=relay, run_id=record.run_id, cwd=cwd, environ=environ, **streams
+            command,
+            relay=relay,
+            run_id=record.run_id,
+            cwd=cwd,
+            environ=environ,
+            streams=streams,
         )
     except BaseException:
         ended = replace(record, end_time=utc_now(), exit_code=127)
