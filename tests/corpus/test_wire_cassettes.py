@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,7 +112,7 @@ def chat_text(content: Any) -> str:
 
 
 def found_usage(usage: dict[str, Any], response: Response) -> tuple[Any, Any]:
-    """Usage as it was read and as the index wants it; the latter with cached tokens in the input."""
+    """Usage as read, and as the index wants it with cached tokens counted as input."""
     found, wanted = [], []
     actual = response.usage
     cached = (usage.get(f"cache_{kind}_input_tokens") or 0 for kind in ("read", "creation"))
@@ -132,7 +134,7 @@ def found_usage(usage: dict[str, Any], response: Response) -> tuple[Any, Any]:
 @each_cassette()
 @pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
 def test_an_exchange_is_read_as_the_sdk_read_it(cassette: Cassette, *, compress: bool) -> None:
-    """Text, tools, refusal, finish reason, model, usage and error match the recorded expectation."""
+    """Text, tools, refusal, finish reason, model, usage and error match the expectation."""
     assert problems(cassette, cassette.exchange(compress=compress)) == []
 
 
@@ -182,15 +184,7 @@ def test_a_body_cut_anywhere_is_read(cassette: Cassette) -> None:
         body = exchange.response_body
         for share in (0, 1, 3, 5, 7, 9):
             cut = body[: len(body) * share // 10]
-            partial = type(exchange)(
-                **{
-                    name: getattr(exchange, name)
-                    for name in exchange.__slots__
-                    if name not in {"response_body", "outcome"}
-                },
-                response_body=cut,
-                outcome="upstream_died",
-            )
+            partial = replace(exchange, response_body=cut, outcome="upstream_died")
             _, response = read(partial)
             assert response.error_type
             json.dumps(response.blocks)
@@ -221,12 +215,12 @@ def test_table_by_provider_and_endpoint(capsys: pytest.CaptureFixture[str]) -> N
         row["as expected"] += not wrong
         unequal += wrong
     columns = ("exchanges", "as expected", "same body", "errors", "priced", "no expectation")
+    lines = [f"{'provider':40}{'endpoint':12}{'':8}" + "".join(f"{c:>16}" for c in columns)]
+    for (provider, endpoint, kind), row in sorted(rows.items()):
+        counts = "".join(f"{row[c]:>16}" for c in columns)
+        lines.append(f"{provider:40}{endpoint:12}{kind:8}{counts}")
+    total = sum(rows.values(), Counter[str]())
+    lines.append(f"{'total':60}" + "".join(f"{total[c]:>16}" for c in columns))
     with capsys.disabled():
-        print(f"\n\n{'provider':40}{'endpoint':12}{'':8}" + "".join(f"{c:>16}" for c in columns))
-        for (provider, endpoint, kind), row in sorted(rows.items()):
-            print(
-                f"{provider:40}{endpoint:12}{kind:8}" + "".join(f"{row[c]:>16}" for c in columns)
-            )
-        total = sum(rows.values(), Counter[str]())
-        print(f"{'total':60}" + "".join(f"{total[c]:>16}" for c in columns))
+        sys.stdout.write("\n\n" + "\n".join(lines) + "\n")
     assert unequal == []

@@ -44,8 +44,10 @@ _MEDIA = frozenset(
 
 
 _IMAGES = frozenset({"image", "image_url", "input_image", "computer_screenshot"})
-#: Keys that hold the text of a result object, first of them wins.
-_TEXTS = ("text", "logs", "transcript")
+#: Keys that hold the text of a typed result object, the first of them wins.
+_TEXTS = ("text", "logs", "transcript", "message", "error_message", "error_code", "tool_name")
+#: Keys that hold what a typed result object is made of.
+_NESTED = ("content", "tool_references", "output", "outputs", "results")
 
 
 def read_blocks(content: Any) -> list[Part]:
@@ -114,22 +116,29 @@ def plain_text(content: Any) -> str:
         return "\n".join(text for item in array(content) if (text := plain_text(item)))
     if not isinstance(content, dict):
         return dump(content)
-    block = mapping(content)
-    kind = string(block.get("type"))
-    if kind in _IMAGES:
+    return _object_text(mapping(content))
+
+
+def _object_text(block: JsonObject) -> str:
+    """The text of one object of a tool result; of an unknown one its JSON, so that none is lost."""
+    if block.get("type") in _IMAGES:
         return ""
+    if "stdout" in block or "stderr" in block:
+        return "\n".join(text for key in ("stdout", "stderr") if (text := string(block.get(key))))
+    if "type" not in block:
+        return string(block["text"]) if list(block) == ["text"] else dump(block)
+    if isinstance(block.get("title"), str) and isinstance(block.get("url"), str):
+        return f"{block['title']}\n{block['url']}"
     for key in _TEXTS:
         if isinstance(block.get(key), str):
             return block[key]
-    if "stdout" in block or "stderr" in block:
-        return "\n".join(text for key in ("stdout", "stderr") if (text := string(block.get(key))))
-    if "url" in block and "title" in block:
-        return f"{string(block['title'])}\n{string(block['url'])}"
-    if error := string(block.get("error_message")) or string(block.get("error_code")):
-        return error
-    if isinstance(block.get("content"), str | list | dict):
-        return plain_text(block["content"])
-    return dump(block)
+    source = mapping(block.get("source"))
+    if source.get("type") == "text":
+        return string(source.get("data"))
+    for key in _NESTED:
+        if isinstance(block.get(key), str | list | dict):
+            return plain_text(block[key])
+    return "" if source else dump(block)
 
 
 def reasoning_parts(message: JsonObject) -> list[Part]:
@@ -199,9 +208,17 @@ def _tool_use(block: JsonObject) -> Part:
 def _tool_result(block: JsonObject) -> list[Part]:
     content = block.get("content")
     failed = block.get("is_error")
-    if failed is None and string(mapping(content).get("type")).endswith("_error"):
-        failed = True
+    if failed is None and isinstance(content, dict):
+        failed = _has_failed(mapping(content))
     return result_parts(content, block.get("tool_use_id"), name=block.get("name"), is_error=failed)
+
+
+def _has_failed(result: JsonObject) -> bool | None:
+    """Whether a result of a tool that the provider ran says that it failed; None if it is mute."""
+    if string(result.get("type")).endswith("_error"):
+        return True
+    code = result.get("return_code")
+    return code != 0 if isinstance(code, int) else None
 
 
 def _image(block: JsonObject) -> list[Part]:

@@ -25,6 +25,8 @@ from tracelake.wire.lenient import (
 
 #: Fields of a delta that carry the next piece of a text.
 _APPENDED = frozenset({"content", "refusal", "reasoning", "reasoning_content", "thinking"})
+#: Keys of a choice that have a place of their own, or none.
+_APART = frozenset({"index", "delta", "message", "logprobs", "usage"})
 #: Keys of a chunk that tell of the whole answer; the last one that says something is kept.
 _ABOUT = ("id", "created", "system_fingerprint", "service_tier", "object", "provider")
 
@@ -73,16 +75,20 @@ class ChatStream:
         for key, value in choice.items():
             if key == "text":
                 held["text"] = string(held.get("text")) + string(value)
-            elif key not in {"index", "delta", "message", "logprobs"} and value is not None:
+            elif key not in _APART and value is not None:
                 held[key] = value
-        delta = mapping(choice.get("delta")) or mapping(choice.get("message"))
-        for key, value in delta.items():
+        self._usage |= mapping(choice.get("usage"))
+        if "delta" not in choice:
+            held["message"] |= mapping(choice.get("message"))
+        for key, value in mapping(choice.get("delta")).items():
             if value is not None:
                 _merge(held["message"], key, value)
 
 
 def _without_places(choice: JsonObject) -> JsonObject:
     """The choice as an unstreamed answer has it: its tool calls without index."""
+    if "text" in choice:
+        return {key: value for key, value in choice.items() if key != "message"}
     message = mapping(choice.get("message"))
     if "tool_calls" not in message:
         return choice
@@ -267,4 +273,8 @@ def _failure(completion: JsonObject, choices: list[JsonObject]) -> Failure | Non
     found = next((error for error in errors if error), None)
     if found is None and completion.get("object") == "error":
         found = completion
-    return failure_of(found) if found else None
+    if found:
+        return failure_of(found)
+    if any(choice.get("finish_reason") == "error" for choice in choices):
+        return Failure("error", "the provider ended the answer with an error")
+    return None

@@ -40,6 +40,8 @@ _ROLES: dict[str, Role] = {
     "model": "assistant",
     "tool-call": "assistant",
 }
+#: Type of the block that keeps an answer which could not be read.
+UNREAD = "unread"
 INSTRUCTING: frozenset[str] = frozenset({"system", "developer"})
 
 
@@ -99,7 +101,13 @@ def response_turn(api: str, blocks: Sequence[Any]) -> Turn:
         api: Wire format.
         blocks: Native content as `Response.blocks` holds it.
     """
-    parts: list[Part] = []
+    parts: list[Part] = [
+        Part("other", text=string(block.get("text")), json=block)
+        for block in objects(list(blocks))
+        if block.get("type") == UNREAD
+    ]
+    if parts:
+        return Turn("assistant", tuple(parts))
     if api in {"chat", "completions"}:
         first = next(iter(objects(list(blocks))), {})
         if isinstance(first.get("text"), str):

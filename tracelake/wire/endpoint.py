@@ -110,11 +110,11 @@ def provider_of(exchange: Exchange) -> str:
     """The provider that an exchange went to, as prices know it; else the upstream's own name."""
     host = (exchange.header("host") or "").lower()
     upstream = exchange.upstream.strip().lower()
+    plain = _plain(exchange.path)
     for name in (host, upstream):
         for part, provider in _HOSTS:
             if part in name:
-                return provider
-    plain = _plain(exchange.path)
+                return _routed(provider, plain)
     if upstream in {"", "openai", "anthropic"}:
         for pattern, provider in _PATHS:
             if pattern.search(plain):
@@ -122,8 +122,16 @@ def provider_of(exchange: Exchange) -> str:
         if exchange.header("api-key") is not None and "/openai/" in plain:
             return "azure"
     if upstream:
-        return _ALIASES.get(upstream, upstream)
+        return _routed(_ALIASES.get(upstream, upstream), plain)
     return "anthropic" if exchange.header("anthropic-version") is not None else "openai"
+
+
+def _routed(provider: str, path: str) -> str:
+    """The provider behind a router that names it at the head of the path."""
+    head = path.split("/")[1]
+    if provider != "huggingface" or head in {"v1", "chat", "embeddings", "models", ""}:
+        return provider
+    return f"huggingface_{head}"
 
 
 def _plain(path: str) -> str:

@@ -7,17 +7,17 @@ from http import HTTPStatus
 from typing import Any
 
 from tracelake.wire.answer import Failure
-from tracelake.wire.lenient import array, dump, mapping, name_or_none, parse, string
+from tracelake.wire.lenient import array, dump, mapping, name_or_none, objects, parse, string
 
 _MAX_MESSAGE_CHARS = 4000
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 #: Where the message of an error object stands; the first that has text is taken.
-_MESSAGES = ("message", "detail", "msg", "error_description", "description", "error", "reason")
+_MESSAGES = ("message", "Message", "detail", "msg", "error_description", "error", "reason")
 #: Where its class stands.
-_KINDS = ("type", "code", "status", "name")
+_KINDS = ("type", "__type", "error_type", "status", "code", "name")
 #: What `type` says of an object that only wraps the error.
-_WRAPPERS = frozenset({"error", "response.failed", "response.error", ""})
+_WRAPPERS = frozenset({"error", "response.failed", "response.error", None})
 
 
 def failure_of(error: Any, *, kind: str = "error") -> Failure:
@@ -45,16 +45,16 @@ def http_failure(status: int, body: bytes) -> Failure:
     try:
         value = parse(body)
     except ValueError:
-        return Failure(kind, _page_text(body) or f"HTTP {status}")
+        return Failure(kind, page_text(body) or f"HTTP {status}")
     failure = failure_of(value, kind=kind)
     return failure if failure.message else Failure(failure.kind, f"HTTP {status}")
 
 
 def _kind(error: dict[str, Any]) -> str | None:
-    for key in _KINDS:
-        if (name := name_or_none(error.get(key))) and name not in _WRAPPERS:
-            return name
-    return None
+    names = [name for key in _KINDS if (name := name_or_none(error.get(key))) not in _WRAPPERS]
+    words = [name for name in names if name and not name.isdigit()]
+    numbers = [int(name) for name in names if name and name.isdigit()]
+    return words[0] if words else _status_name(numbers[0]) if numbers else None
 
 
 def _message(error: dict[str, Any]) -> str:
@@ -62,12 +62,14 @@ def _message(error: dict[str, Any]) -> str:
         value = error.get(key)
         if isinstance(value, str) and value:
             return value
+        if isinstance(value, list) and (details := objects(value)):
+            return "; ".join(_message(detail) for detail in details)
         if isinstance(value, dict | list) and value:
             return dump(value)
     return dump(error) if error else ""
 
 
-def _page_text(body: bytes) -> str:
+def page_text(body: bytes) -> str:
     """The text of a page or plain message: its title, else all of it without tags."""
     title = _TITLE.search(body)
     text = (title.group(1) if title else body[: _MAX_MESSAGE_CHARS * 4]).decode("utf-8", "replace")

@@ -11,6 +11,7 @@ from tracelake.wire.lenient import dump, objects
 #: What a run puts into a prompt, most telling first: each is replaced by its mark.
 _VOLATILE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^x-anthropic-billing-header.*$", re.MULTILINE), ""),
+    (re.compile(r"<env>.*?</env>", re.DOTALL), "<env>"),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
     (re.compile(r"(?<![\w/.])(?:~|[A-Za-z]:)?(?:[/\\][\w.@+\-]+){2,}[/\\]?"), "<path>"),
     (

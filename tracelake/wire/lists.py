@@ -24,6 +24,7 @@ def read_embeddings(answer: JsonObject) -> Answer:
     """Embeddings of the OpenAI or the Ollama kind; only their number and length are kept."""
     vectors = [item.get("embedding") for item in objects(answer.get("data"))]
     vectors = vectors or array(answer.get("embeddings"))
+    vectors = vectors or [vector for vector in [answer.get("embedding")] if vector]
     usage = mapping(answer.get("usage"))
     asked = (usage.get(key) for key in ("prompt_tokens", "input_tokens", "total_tokens"))
     counts = (*asked, answer.get("prompt_eval_count"))

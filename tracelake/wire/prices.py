@@ -88,6 +88,9 @@ def _candidates(provider: str, models: list[str]) -> Iterator[tuple[str | None, 
         yield provider, model
     for model in models:
         vendor, slash, name = model.partition("/")
+        routed, colon, router = model.rpartition(":")
+        if colon and provider == "huggingface":
+            yield f"huggingface_{router}", routed
         if slash:
             yield vendor, name
         yield None, model
@@ -118,11 +121,14 @@ def _usage(answer: Answer) -> types.Usage:
     from genai_prices import Usage as PricedUsage
 
     usage: Usage = answer.usage
+    given, asked = usage.output or 0, usage.input or 0
+    # Some providers count reasoning beside the output; the price list takes it as a part of it.
+    reasoning = usage.reasoning if (usage.reasoning or 0) <= given else None
     return PricedUsage(
-        input_tokens=usage.input,
-        output_tokens=usage.output or 0,
-        cache_read_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        output_reasoning_tokens=usage.reasoning,
+        input_tokens=asked,
+        output_tokens=given,
+        cache_read_tokens=min(usage.cache_read or 0, asked),
+        cache_write_tokens=min(usage.cache_write or 0, asked),
+        output_reasoning_tokens=reasoning,
         **answer.units,
     )

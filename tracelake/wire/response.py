@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracelake.wire.answer import Answer, Failure
 from tracelake.wire.anthropic import MessageStream, read_message
 from tracelake.wire.call import Response
 from tracelake.wire.chat import ChatStream, read_completion
-from tracelake.wire.conversation import atoms_of, response_turn
+from tracelake.wire.conversation import UNREAD, atoms_of, response_turn
 from tracelake.wire.decode import decode_body
-from tracelake.wire.failure import http_failure
+from tracelake.wire.failure import failure_of, http_failure, page_text
 from tracelake.wire.lenient import (
     JsonObject,
-    mapping,
     objects,
     parse,
     parse_object,
     storable,
-    string,
 )
 from tracelake.wire.lists import read_embeddings, read_models, read_token_count
 from tracelake.wire.ollama import OllamaStream, read_answer
-from tracelake.wire.prices import price_of
+from tracelake.wire.prices import Price, price_of
 from tracelake.wire.responses import ResponseStream, read_response_object
-from tracelake.wire.sse import parse_events
+from tracelake.wire.sse import SseEvent, parse_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,13 +58,17 @@ def read_response(exchange: Exchange, request: Request) -> Response:
     """
     body = decode_body(exchange.response_body, exchange.response_header("content-encoding"))
     status = exchange.status
-    if status is not None and status >= 400:
+    if status is not None and status >= 300:
         answer = _failed(request.api, status, body)
     else:
         answer = _read_body(request.api, body, exchange.response_header("content-type") or "")
     failure = answer.failure or _transport_failure(exchange, answer)
     offline = exchange.response_header(_OFFLINE) == "1"
-    price = price_of(request, answer, when=exchange.start_time, offline=offline)
+    price = (
+        Price(None, None)
+        if exchange.outcome == "running"
+        else price_of(request, answer, when=exchange.start_time, offline=offline)
+    )
     return Response(
         model=answer.model,
         text=storable(answer.text),
@@ -89,26 +91,30 @@ def _read_body(api: Api, body: bytes, content_type: str) -> Answer:
     if not text:
         return Answer(complete=False)
     if make_stream is not None and (text.startswith(_SSE_STARTS) or "event-stream" in content_type):
-        return _read_stream(make_stream(), read_whole, (e.data for e in parse_events(body)))
-    whole = parse_object(body)
+        return _read_stream(make_stream(), read_whole, parse_events(body))
+    whole = parse_object(text)
     if whole is not None:
         return read_whole(whole)
     if make_stream is not None and text.startswith(b"{"):
-        lines = text.decode("utf-8", "replace").splitlines()
-        return _read_stream(make_stream(), read_whole, lines)
-    return _unreadable(body, content_type)
+        lines = [SseEvent("message", line) for line in text.decode("utf-8", "replace").split("\n")]
+        if parse_object(lines[0].data) is not None:
+            return _read_stream(make_stream(), read_whole, lines)
+    return _unreadable(text)
 
 
 def _read_stream(
-    stream: Stream, read_whole: Callable[[JsonObject], Answer], documents: Iterable[str]
+    stream: Stream, read_whole: Callable[[JsonObject], Answer], events: Iterable[SseEvent]
 ) -> Answer:
     """The answer of a stream of JSON documents; one that was cut off is left out."""
     done = False
-    for document in documents:
-        if document.strip() == "[DONE]":
+    for event in events:
+        document = parse_object(event.data)
+        if document is None and event.data.strip() == "[DONE]":
             done = True
-        elif (event := parse_object(document)) is not None:
-            stream.feed(event)
+        elif event.event == "error" and not (document and document.get("error")):
+            stream.feed({"error": document or event.data})
+        elif document is not None:
+            stream.feed(document)
     whole = stream.whole()
     if done:
         whole.pop("_incomplete", None)
@@ -126,21 +132,19 @@ def _failed(api: Api, status: int, body: bytes) -> Answer:
     return Answer(failure=http_failure(status, body))
 
 
-def _unreadable(body: bytes, content_type: str) -> Answer:
+def _unreadable(body: bytes) -> Answer:
     """A body that is no JSON object: kept as text, so that somebody can look at it."""
+    text = body.decode("utf-8", "replace")[:_MAX_UNREAD_CHARS]
+    blocks: list[Any] = [{"type": UNREAD, "text": text}]
     try:
         value = parse(body)
     except ValueError:
-        text = body.decode("utf-8", "replace")[:_MAX_UNREAD_CHARS]
-        return Answer(blocks=[{"type": "unread", "text": text}], complete=False)
-    first = mapping(next(iter(objects(value)), None))
-    if error := first.get("error"):
-        message = string(mapping(error).get("message"))
-        return Answer(failure=Failure("error", message))
-    return Answer(
-        blocks=[{"type": "unread", "json": value}],
-        failure=Failure("unreadable_response", f"no JSON object but {content_type or 'a value'}"),
-    )
+        if body.startswith((b"{", b"[")):
+            return Answer(blocks=blocks, complete=False)
+        return Answer(blocks=blocks, failure=Failure("unreadable_answer", page_text(body)))
+    if any(error.get("error") for error in objects(value)):
+        return Answer(failure=failure_of(value))
+    return Answer(blocks=blocks, failure=Failure("unreadable_answer", "no JSON object"))
 
 
 def _transport_failure(exchange: Exchange, answer: Answer) -> Failure | None:

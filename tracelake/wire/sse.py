@@ -30,7 +30,7 @@ class SseParser:
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
+        self._held: list[str] = []
         self._at_start = True
         self._event = ""
         self._data: list[str] = []
@@ -42,9 +42,9 @@ class SseParser:
     def close(self) -> list[SseEvent]:
         """The event that was under way when the stream ended, if it had any data."""
         events = self._take(self._decoder.decode(b"", final=True), final=True)
-        if self._rest:
-            self._line(self._rest)
-            self._rest = ""
+        if rest := "".join(self._held):
+            self._line(rest)
+        self._held = []
         last = self._dispatch()
         return [*events, last] if last else events
 
@@ -52,7 +52,11 @@ class SseParser:
         if self._at_start and text:
             self._at_start = False
             text = text.removeprefix("\ufeff")
-        text = self._rest + text
+        # The pieces of a long line wait unjoined, or each chunk would copy all before it.
+        if not final and not _LINE_END.search(text) and not self._holds_cr():
+            self._held.append(text)
+            return []
+        text = "".join((*self._held, text))
         # A CR at the very end may be the first half of a CRLF: it waits for what follows.
         end = len(text) - 1 if not final and text.endswith("\r") else len(text)
         events: list[SseEvent] = []
@@ -63,8 +67,11 @@ class SseParser:
                 self._line(line)
             elif event := self._dispatch():
                 events.append(event)
-        self._rest = text[position:]
+        self._held = [text[position:]]
         return events
+
+    def _holds_cr(self) -> bool:
+        return bool(self._held) and self._held[-1].endswith("\r")
 
     def _line(self, line: str) -> None:
         name, _, value = line.partition(":")
