@@ -20,14 +20,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anthropic.types import ToolUseBlock
 
 HERE = Path(__file__).parent
 DEFAULT_TASK = (
@@ -35,7 +40,7 @@ DEFAULT_TASK = (
     "free delivery from EUR 50.00. Find the cause, fix it, cover it with a test, and make sure "
     "that the receipt and the documentation tell the same story as the code."
 )
-MODELS = {"orchestrator": "claude-sonnet-4-5", "coder": "gpt-4o", "tester": "claude-haiku-4-5"}
+MODELS = {"orchestrator": "claude-sonnet-4-6", "coder": "gpt-4o", "tester": "claude-haiku-4-5"}
 MAX_TURNS = 12
 
 
@@ -64,6 +69,14 @@ class Tool:
             "required": list(properties),
             "additionalProperties": False,
         }
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """A tool call of the model, in the form Anthropic gives it."""
+
+    name: str
+    input: dict[str, Any]
 
 
 class Repository:
@@ -171,24 +184,28 @@ def file_tools(repository: Repository) -> list[Tool]:
     ]
 
 
-def run_tool(agent: str, tools: list[Tool], name: str, arguments: Any) -> tuple[str, bool]:
-    """Run one tool call; the result and whether it is an error."""
+def run_tool(agent: str, tools: list[Tool], call: ToolUse | ToolUseBlock) -> tuple[str, bool]:
+    """Run one tool call (`name` and `input`); the result and whether it is an error."""
+    name = call.name
+    arguments: dict[str, Any] = call.input
     shown = ", ".join(f"{k}={v!r}" if len(v) < 50 else f"{k}=…" for k, v in arguments.items())
-    tool = next((t for t in tools if t.name == name), None)
+    say(agent, f"  {name}({shown})")
+    runs = {tool.name: tool.run for tool in tools}
     try:
-        if tool is None:
-            raise ToolError(f"no such tool: {name}")
-        result, failed = tool.run(**arguments), False
+        return runs[name](**arguments), False
+    except KeyError:
+        failure = f"no such tool: {name}"
     except (ToolError, TypeError) as error:
-        result, failed = f"Error: {error}", True
-    say(agent, f"{name}({shown})" + (f" -> {result}" if failed else ""))
-    return result, failed
+        failure = str(error)
+    say(agent, f"  {name} failed: {failure}")
+    return f"Error: {failure}", True
 
 
 def say(agent: str, text: str) -> None:
-    """Print what an agent says or does, one prefix a line."""
-    lines = [f"{'[' + agent + ']':<15} {line}".rstrip() for line in text.splitlines()]
-    print("\n".join(lines), flush=True)
+    """Print what an agent says or does, one prefix a line, in one piece."""
+    lines = [f"{'[' + agent + ']':<15} {line}".rstrip() for line in text.splitlines() if line]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def prompt(agent: str) -> str:
@@ -210,7 +227,7 @@ def anthropic_agent(agent: str, task: str, tools: list[Tool], *, think: bool = F
         "cache_control": {"type": "ephemeral"},
     }
     if think:
-        options["thinking"] = {"type": "enabled", "budget_tokens": 2048}
+        options["thinking"] = {"type": "adaptive"}
     for _ in range(MAX_TURNS):
         with client.messages.stream(**options, messages=messages) as stream:
             answer = stream.get_final_message()
@@ -220,7 +237,7 @@ def anthropic_agent(agent: str, task: str, tools: list[Tool], *, think: bool = F
             return text
         say(agent, text)
         with ThreadPoolExecutor(len(calls)) as pool:  # calls of one turn run side by side
-            done = pool.map(lambda c: run_tool(agent, tools, c.name, c.input), calls)
+            done = pool.map(run_tool, repeat(agent), repeat(tools), calls)
             results = [
                 {
                     "type": "tool_result",
@@ -275,8 +292,8 @@ def openai_agent(agent: str, task: str, tools: list[Tool]) -> str:
         ]
         messages.append({"role": "assistant", "content": answer.content, "tool_calls": calls})
         for call in answer.tool_calls:
-            arguments = json.loads(call.function.arguments)
-            result, _ = run_tool(agent, tools, call.function.name, arguments)
+            asked = ToolUse(call.function.name, json.loads(call.function.arguments))
+            result, _ = run_tool(agent, tools, asked)
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
     raise RuntimeError(f"the {agent} did not finish in {MAX_TURNS} turns")
 

@@ -21,22 +21,19 @@ import base64
 import gzip
 import hashlib
 import json
+import logging
 import os
 import re
-import signal
-import socket
 import sys
+import threading
 import uuid
 from collections import Counter, deque
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import zstandard
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -45,7 +42,10 @@ from tracelake.demo.offline.brain import embed, think
 from tracelake.demo.offline.conversation import Ask, Format, estimate_tokens, read_ask
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
 
     from tracelake.demo.offline.writing import Piece
 
@@ -54,7 +54,14 @@ CHARS_PER_S = 420.0
 FIRST_TOKEN_S = 0.7
 #: Calls that `/stats` lists; older ones are only counted.
 STATS_CALLS_MAX = 10_000
-MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5", "gpt-4o", "gpt-4o-mini")
+MODELS = (
+    "claude-sonnet-4-6",
+    "claude-haiku-4-5",
+    "claude-opus-4-6",
+    "gpt-4o",
+    "gpt-4o-mini",
+    "text-embedding-3-small",
+)
 
 WRITERS = {"messages": messages, "chat": chat, "responses": responses}
 FORMATS: dict[str, Format] = {
@@ -194,7 +201,11 @@ class Provider:
                 if ask.model == "error-hang":
                     await asyncio.sleep(3600)
                 if ask.model == "error-event":
-                    yield WRITERS[ask.format].write_error_event("overloaded, on purpose").data.encode()
+                    yield (
+                        WRITERS[ask.format]
+                        .write_error_event("overloaded, on purpose")
+                        .data.encode()
+                    )
                     return
                 raise ConnectionCut
             if piece.chars and self.pace:
@@ -218,7 +229,7 @@ class Provider:
             headers["retry-after"] = "1"
         return JSONResponse(body, status, headers=headers)
 
-    def _error(self, status: int, message: str, is_anthropic: bool) -> Response:  # noqa: FBT001
+    def _error(self, status: int, message: str, is_anthropic: bool) -> Response:
         if is_anthropic:
             body = messages.write_error(status, message, self.new_id("req_offline_"))
         else:
@@ -317,11 +328,31 @@ class _Server(uvicorn.Server):
     """Announces its address on stdout once it serves."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, and say where."""
         await super().startup(sockets)
+        if not self.started:
+            return
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         line = {"address": f"http://{host}:{port}", "pid": os.getpid()}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
+
+    def stop_when_stdin_closes(self) -> None:
+        """Stop once whoever started this process is gone, however it went."""
+
+        def wait() -> None:
+            sys.stdin.buffer.read()
+            self.should_exit = True
+
+        threading.Thread(target=wait, daemon=True).start()
+
+
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Whether a log record is about something that was not asked for by a model name."""
+    error = record.exc_info[1] if record.exc_info else None
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return not isinstance(error, ConnectionCut)
 
 
 def main() -> None:
@@ -331,16 +362,21 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--pace", type=float, default=1.0, help="1 is human-like, 0 at once")
     parser.add_argument("--seed", help="make ids repeat from one server to the next")
+    parser.add_argument("--until-stdin-closes", action="store_true")
     options = parser.parse_args()
     config = uvicorn.Config(
         create_app(pace=options.pace, seed=options.seed),
         host=options.host,
         port=options.port,
-        log_level="critical",
+        log_level="error",
         access_log=False,
         timeout_graceful_shutdown=1,
     )
-    _Server(config).run()
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
+    server = _Server(config)
+    if options.until_stdin_closes:
+        server.stop_when_stdin_closes()
+    server.run()
 
 
 if __name__ == "__main__":

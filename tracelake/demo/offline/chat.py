@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracelake.demo.offline.conversation import Answer, Ask
 from tracelake.demo.offline.writing import (
     NewId,
     Piece,
@@ -14,6 +13,9 @@ from tracelake.demo.offline.writing import (
     event,
     in_chunks,
 )
+
+if TYPE_CHECKING:
+    from tracelake.demo.offline.conversation import Answer, Ask
 
 #: `created` of every answer: the offline provider has no clock (2025-01-01 UTC).
 CREATED = 1_735_689_600

@@ -61,8 +61,8 @@ def answer_as_coder(ask: Ask) -> Answer:
     if ask.offers("grep") and not work.tried("grep"):
         call = ToolCall("grep", {"pattern": search_pattern(work.assignment), "path": "parcels"})
         return Answer(
-            f"I start from the symptom, “{shortened(work.assignment, 110)}”, and look for "
-            "the code that decides it before I change anything.",
+            f"My assignment:\n\n{work.restated()}\n\nI look for the code that decides this "
+            "before I change anything.",
             (call,),
         )
     if ask.offers("read_file") and not files:
@@ -83,13 +83,9 @@ def answer_as_coder(ask: Ask) -> Answer:
             ToolCall("edit_file", {"path": d.path, "old": d.old, "new": d.new}) for d in wanted
         )
         reasons = "\n".join(f"{number}. {d.why}" for number, d in enumerate(wanted, 1))
-        return Answer(
-            f"I see what happens:\n\n{reasons}\n\nBoth should follow the one number in "
-            "`parcels/rates.py`."
-            if len(wanted) > 1
-            else f"I see what happens: {reasons[3:]}",
-            edits,
-        )
+        moral = "Both should follow the one number in `parcels/rates.py`."
+        text = f"I see what happens:\n\n{reasons}\n\n{moral if len(wanted) > 1 else ''}"
+        return Answer(text.strip(), edits)
     return Answer(_report(work, files))
 
 

@@ -15,7 +15,7 @@ Format = Literal["messages", "chat", "responses"]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool the model calls; `id` is empty in an answer, where the writer of the format gives it."""
+    """A tool the model calls; `id` is empty in an answer, the writer of the format gives it."""
 
     name: str
     arguments: dict[str, Any]
@@ -110,7 +110,7 @@ def read_ask(wire_format: Format, body: dict[str, Any]) -> Ask:
         ValueError: The body is not a request of this format; the message says what is missing.
     """
     if not isinstance(body.get("model"), str):
-        raise ValueError("model: field required")
+        raise ValueError("model: field required")  # noqa: TRY004 - what was sent is invalid
     if wire_format == "messages":
         return _read_messages(body)
     return _read_chat(body) if wire_format == "chat" else _read_responses(body)
@@ -162,7 +162,7 @@ def _merged(turns: list[Turn]) -> tuple[Turn, ...]:
 def _read_messages(body: dict[str, Any]) -> Ask:
     messages = body.get("messages")
     if not isinstance(messages, list):
-        raise ValueError("messages: field required")
+        raise ValueError("messages: field required")  # noqa: TRY004
     turns: list[Turn] = []
     for message in messages:
         role = "assistant" if message.get("role") == "assistant" else "user"
@@ -204,7 +204,7 @@ def _read_messages(body: dict[str, Any]) -> Ask:
 def _read_chat(body: dict[str, Any]) -> Ask:
     messages = body.get("messages")
     if not isinstance(messages, list):
-        raise ValueError("messages: field required")
+        raise ValueError("messages: field required")  # noqa: TRY004
     system: list[str] = []
     turns: list[Turn] = []
     for message in messages:
@@ -213,9 +213,7 @@ def _read_chat(body: dict[str, Any]) -> Ask:
             system.append(text)
         elif message.get("role") == "tool":
             failed = text.startswith("Error")
-            turns.append(
-                Turn("user", results=(ToolResult(message["tool_call_id"], text, failed),))
-            )
+            turns.append(Turn("user", results=(ToolResult(message["tool_call_id"], text, failed),)))
         elif message.get("role") == "assistant":
             calls = tuple(
                 ToolCall(c["function"]["name"], _arguments(c["function"]["arguments"]), c["id"])
@@ -227,7 +225,9 @@ def _read_chat(body: dict[str, Any]) -> Ask:
             turns.append(Turn("user", text))
     tools = [t["function"] for t in body.get("tools") or [] if t.get("type") == "function"]
     choice = body.get("tool_choice")
-    named = choice["function"]["name"] if isinstance(choice, dict) and "function" in choice else None
+    named = (
+        choice["function"]["name"] if isinstance(choice, dict) and "function" in choice else None
+    )
     return Ask(
         format="chat",
         model=body["model"],

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracelake.demo.offline.conversation import Answer, Ask
 from tracelake.demo.offline.writing import (
     NewId,
     Piece,
@@ -16,6 +15,9 @@ from tracelake.demo.offline.writing import (
     event,
     in_chunks,
 )
+
+if TYPE_CHECKING:
+    from tracelake.demo.offline.conversation import Answer, Ask
 
 
 def write_whole(ask: Ask, answer: Answer, new_id: NewId) -> dict[str, Any]:

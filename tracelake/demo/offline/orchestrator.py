@@ -7,10 +7,14 @@ report changes it.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from tracelake.demo.offline.conversation import Answer, Ask, ToolCall
 from tracelake.demo.offline.style import Section
 from tracelake.demo.offline.work import Work, section_of, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: How often the coder gets the failing tests back before the orchestrator gives up.
 REPAIRS_MAX = 1
@@ -64,7 +68,7 @@ def _split(work: Work) -> Answer:
         f"Files: {', '.join(prose) or 'find them first'}.{extra}"
     )
     return Answer(
-        f"The task: “{shortened(task, 150)}”\n\n"
+        f"The task:\n\n{work.restated()}\n\n"
         "Two parts do not depend on each other, so they can run side by side:\n\n"
         "1. The **coder** finds the cause in the source and fixes it.\n"
         "2. The **tester** checks what is promised, and pins it with a test.\n\n"
@@ -100,10 +104,12 @@ def _merge(work: Work) -> str:
             open_points.append(f"The {agent} failed: {result.text}")
             continue
         if agent == "tester":
-            checked += _quote(agent, result.text, "Promise", "Documentation")
+            checked += _quote(agent, result.text, "Promise", "Tests", "Documentation")
         else:
             wrong += _quote(agent, result.text, "Cause")
-        changed += [p for p in _paths(section_of(result.text, "Change", "Tests")) if p not in changed]
+        changed += [
+            p for p in _paths(section_of(result.text, "Change", "Tests")) if p not in changed
+        ]
         changed += [
             p
             for p in _paths(section_of(result.text, "Documentation"))
@@ -115,9 +121,10 @@ def _merge(work: Work) -> str:
     if run and not _passed(run):
         open_points.insert(0, "The tests still fail; the change should not be merged like this.")
     rounds = _delegated_to([(c, r) for c, r in work.ask.steps() if r], "coder")
-    result_text = f"{_verdict(run)} {_closing(reports, run)}"
+    files = f"{len(changed)} file{'' if len(changed) == 1 else 's'}"
+    result_text = f"{_verdict(run)} The agents report changes in {files if changed else 'no file'}."
     if rounds > 1:
-        result_text += f" It took the coder {rounds} rounds."
+        result_text += f" The coder needed {rounds} rounds."
     return work.report(
         Section("Result", result_text),
         Section("What was wrong", "\n\n".join(wrong)),
@@ -126,14 +133,6 @@ def _merge(work: Work) -> str:
         Section("Test run", f"```\n{_tail(run)}\n```" if run else ""),
         Section("Open points", "\n\n".join(open_points)),
     )
-
-
-def _closing(reports: list[tuple[str, object]], run: str) -> str:
-    if not reports:
-        return "No agent has reported, so there is nothing to merge."
-    if run and _passed(run):
-        return "The reports and the test run agree."
-    return "This is what the agents report."
 
 
 def _quote(agent: str, report: str, *headings: str) -> list[str]:
@@ -174,7 +173,7 @@ def _tail(run: str) -> str:
     return "\n".join(lines[-4:])
 
 
-def _delegated_to(delegations: list[tuple[ToolCall, object]], agent: str) -> int:
+def _delegated_to(delegations: Sequence[tuple[ToolCall, object]], agent: str) -> int:
     return sum(
         1
         for call, _ in delegations

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracelake.demo.offline.chat import CREATED
-from tracelake.demo.offline.conversation import Answer, Ask
 from tracelake.demo.offline.writing import (
     NewId,
     Piece,
@@ -16,6 +15,9 @@ from tracelake.demo.offline.writing import (
     event,
     in_chunks,
 )
+
+if TYPE_CHECKING:
+    from tracelake.demo.offline.conversation import Answer, Ask
 
 
 def write_whole(ask: Ask, answer: Answer, new_id: NewId) -> dict[str, Any]:
@@ -69,9 +71,7 @@ def write_stream(ask: Ask, answer: Answer, new_id: NewId) -> list[Piece]:
             pieces.append(send("response.output_item.added", output_index=index, item=empty))
             place["content_index"] = 0
             part = item["content"][0]
-            pieces.append(
-                send("response.content_part.added", part={**part, "text": ""}, **place)
-            )
+            pieces.append(send("response.content_part.added", part={**part, "text": ""}, **place))
             pieces += [
                 send("response.output_text.delta", len(text), delta=text, logprobs=[], **place)
                 for text in in_chunks(part["text"])

@@ -7,11 +7,13 @@ script also goes on sensibly after an answer, a tool result or an assignment was
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tracelake.demo.offline.coder import answer_as_coder
 from tracelake.demo.offline.orchestrator import answer_as_orchestrator
 from tracelake.demo.offline.tester import answer_as_tester
+from tracelake.demo.offline.work import Work
 
 if TYPE_CHECKING:
     from tracelake.demo.offline.conversation import Answer, Ask
@@ -28,4 +30,9 @@ def answer_as_team(ask: Ask) -> Answer | None:
     """The answer to one of the demo program's agents; None when the prompt is not of them."""
     role = _ROLE.search(ask.system)
     agent = AGENTS.get(role[1]) if role else None
-    return agent(ask) if agent and ask.turns else None
+    if role is None or agent is None or not ask.turns:
+        return None
+    answer = agent(ask)
+    if answer.calls:
+        return replace(answer, text=Work(ask, role[1]).voice(answer.text))
+    return answer

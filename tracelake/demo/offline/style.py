@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NUMBERS = {"one": 1, "a single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _COUNT = r"(one|a single|two|three|four|five|six|\d{1,3})"
 _SENTENCES = re.compile(rf"\b{_COUNT}(?: short| brief)? sentences?\b", re.IGNORECASE)
 _WORDS = re.compile(
-    r"(?:at most|under|below|no more than|fewer than|maximum(?: of)?|within|up to|in) (\d{1,4}) words",
+    r"(?:at most|under|below|no more than|fewer than|maximum(?: of)?|within|up to|in) (\d{1,4})"
+    r" words",
     re.IGNORECASE,
 )
 _BULLETS = re.compile(r"\bbullet(?:s|ed)?\b|\bbullet[- ]points?\b", re.IGNORECASE)
@@ -161,18 +165,12 @@ def sentences(text: str) -> list[str]:
     return found
 
 
-def render(sections: Sequence[Section], style: Style, *, noted: Iterable[str] = ()) -> str:
-    """Write an answer in the form asked for.
+def render(sections: Sequence[Section], style: Style) -> str:
+    """Write an answer in the form asked for, the most important section first.
 
-    Args:
-        sections: What is to be said, the most important first.
-        style: The form.
-        noted: Instructions that a script cannot follow; they are named at the end.
+    A section without a heading is written without one.
     """
-    parts = list(sections)
-    if asked := "; ".join(f"“{sentence}”" for sentence in noted):
-        parts.append(Section("Noted", f"The prompt also asks: {asked}"))
-    parts = [_named(part, index, style) for index, part in enumerate(parts)]
+    parts = [_named(part, index, style) for index, part in enumerate(sections)]
     if style.is_json:
         keys = {_key(part.heading): _plain(part.body) for part in parts}
         return json.dumps(keys, ensure_ascii=False, indent=2)
@@ -184,7 +182,9 @@ def render(sections: Sequence[Section], style: Style, *, noted: Iterable[str] = 
             for number, part in enumerate(parts, 1)
         )
     else:
-        text = "\n\n".join(f"### {part.heading}\n\n{part.body}" for part in parts)
+        text = "\n\n".join(
+            f"### {part.heading}\n\n{part.body}" if part.heading else part.body for part in parts
+        )
     if style.language:
         text = f"{_TRANSLATIONS[style.language]['']}\n\n{text}"
     if not style.is_markdown:
@@ -202,7 +202,7 @@ def _number(text: str) -> int:
 def _named(part: Section, index: int, style: Style) -> Section:
     """A section under the heading that the prompt gives it, or in the language it asks for."""
     heading = part.heading
-    if style.language:
+    if heading and style.language:
         heading = _TRANSLATIONS[style.language].get(heading, heading)
     if index < len(style.headings):
         heading = style.headings[index]

@@ -15,7 +15,7 @@ from tracelake.demo.offline.work import (
 )
 
 TEST_PATH = "tests/test_free_delivery.py"
-_TEST = '''import unittest
+_TEST = """import unittest
 
 from parcels.quote import Order, quote
 from parcels.receipt import render_receipt
@@ -37,7 +37,7 @@ class FreeDeliveryTest(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
-'''
+"""
 
 
 def answer_as_tester(ask: Ask) -> Answer:
@@ -47,8 +47,8 @@ def answer_as_tester(ask: Ask) -> Answer:
     if ask.offers("read_file") and not work.tried("read_file"):
         paths = ("README.md", "tests/test_quote.py")
         return Answer(
-            "Before I write a test I want to know what is promised, and what the tests "
-            f"already hold. The assignment: “{shortened(work.assignment, 110)}”",
+            f"My assignment:\n\n{work.restated()}\n\nBefore I write a test I want to know what is "
+            "promised, and what the tests already hold.",
             tuple(ToolCall("read_file", {"path": path}) for path in paths),
         )
     linked = re.findall(r"`(docs/[\w./-]+)`", files.get("README.md", ""))
@@ -80,7 +80,7 @@ def answer_as_tester(ask: Ask) -> Answer:
 def _promise(work: Work) -> tuple[str, str]:
     """Where the promise stands, and its words; empty when the agent has not come across it."""
     sources = {
-        path: " ".join(lines)
+        path: "\n".join(lines)
         for _, result in work.done("grep")
         for path, lines in hits(result.text).items()
     }
@@ -88,7 +88,7 @@ def _promise(work: Work) -> tuple[str, str]:
     for path, text in sources.items():
         match = re.search(r"[^.\n|]*EUR \d+\.\d\d(?:\.\d|[^.\n])*\.?", text)
         if match and re.search(r"free", match[0], re.IGNORECASE):
-            return path, match[0].strip(" *-")
+            return path, match[0].strip(" *-#")
     return "", ""
 
 

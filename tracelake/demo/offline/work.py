@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tracelake.demo.offline.conversation import Ask, ToolCall, ToolResult
 from tracelake.demo.offline.style import (
     Section,
-    Style,
     is_understood,
     read_style,
     render,
     sentences,
 )
 
+if TYPE_CHECKING:
+    from tracelake.demo.offline.conversation import Ask, ToolCall, ToolResult
+
 _STOP_WORDS = frozenset(
-    "about after again agrees also although answer because been before being check could does "
-    "each every find from have here into it's just like make makes more most must need needs "
-    "only other over please should some sure than that their them then there these they thing "
-    "this those through under until what when where which while will with would write your".split()
+    """
+    about after again agrees also although answer because been before being check could does each
+    every find from have here into just like make makes more most must need needs only other over
+    please should some sure than that their them then there these they thing this those through
+    under until what when where which while will with would write your
+    """.split()  # noqa: SIM905 - a list of strings would be a column of noise
 )
 _READ_ONLY = re.compile(
     r"do not (?:change|edit|touch|fix)|don't (?:change|edit|touch|fix)|without (?:changing|editing)"
@@ -88,17 +92,42 @@ class Work:
         standard = set(sentences(standard_prompt(self.agent)))
         return "\n".join(s for s in sentences(self.ask.system) if s not in standard)
 
+    def restated(self) -> str:
+        """The assignment as the agent quotes it when it starts."""
+        return f"> {shortened(self.assignment, 600)}"
+
+    def remarks(self) -> list[str]:
+        """What was changed in the prompt or the assignment and is not a matter of form.
+
+        The agent's first turn quotes its assignment; a quote that is not today's assignment shows
+        that somebody edited it since.
+        """
+        added = self.added_instructions().splitlines()
+        remarks = [f"The prompt also asks: “{s}”" for s in added if not is_understood(s)]
+        present = set(sentences(self.ask.system))
+        dropped = [s for s in sentences(standard_prompt(self.agent)) if s not in present]
+        remarks += [f"The prompt no longer says: “{shortened(s, 160)}”" for s in dropped]
+        said = next((t.text for t in self.ask.turns if t.role == "assistant" and t.text), None)
+        if said and "\n> " in said and self.restated() not in said:
+            remarks.append(f"The assignment now reads: “{shortened(self.assignment, 300)}”")
+        if self.ask.last_request != self.ask.task:
+            remarks.append(f"You add: “{shortened(self.ask.last_request, 200)}”")
+        return remarks
+
+    def voice(self, text: str) -> str:
+        """What the agent says along with a tool call, with wishes on form and edits heeded."""
+        wishes = (self.added_instructions(), self.assignment, self.ask.last_request)
+        style = replace(read_style(*wishes), headings=(), is_json=False, is_bulleted=False)
+        parts = [Section("", "\n\n".join([text, *self.remarks()]))]
+        return render(parts, style)
+
     def report(self, *sections: Section) -> str:
         """The agent's last answer, in the form that prompt and assignment ask for."""
-        added = [s for s in self.added_instructions().splitlines() if not is_understood(s)]
-        wishes = self.assignment
-        if self.ask.last_request != self.ask.task:
-            wishes += f"\n{self.ask.last_request}"
-            added.append(shortened(self.ask.last_request, 160))
-        style = read_style(self.ask.system, wishes)
+        style = read_style(self.ask.system, self.assignment, self.ask.last_request)
         if "markdown" not in self.ask.system.lower():
-            style = _without_markdown(style)
-        return render([s for s in sections if s.body], style, noted=added)
+            style = replace(style, is_markdown=False)
+        noted = Section("Noted", "\n".join(f"- {remark}" for remark in self.remarks()))
+        return render([s for s in (*sections, noted) if s.body], style)
 
 
 def keywords(text: str, limit: int = 4) -> list[str]:
@@ -143,9 +172,3 @@ def section_of(report: str, *headings: str) -> str:
         if match := re.search(pattern, report, re.MULTILINE | re.DOTALL | re.IGNORECASE):
             return match[1].strip()
     return ""
-
-
-def _without_markdown(style: Style) -> Style:
-    from dataclasses import replace
-
-    return replace(style, is_markdown=False)

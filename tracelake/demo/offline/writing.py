@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tracelake.demo.offline.conversation import Ask, Answer, estimate_tokens
+from tracelake.demo.offline.conversation import Answer, Ask, estimate_tokens
 
 #: Makes an id that starts with the given prefix.
 NewId = Callable[[str], str]
