@@ -1,0 +1,99 @@
+"""`python -m tracelake.relay`: one relay process.
+
+Prints one JSON line `{"address": "http://…", "pid": …}` once it serves; logs to standard error.
+SIGTERM lets calls in flight end and writes every record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT
+from tracelake.errors import ConfigError
+from tracelake.relay.access import Access
+from tracelake.relay.redact import parse_patterns
+from tracelake.relay.routing import Backend, parse_backend
+from tracelake.relay.server import DRAIN_S, Relay, announcement, serve
+
+_log = logging.getLogger("tracelake.relay")
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The options of the relay process."""
+    parser = argparse.ArgumentParser(prog="python -m tracelake.relay", description=__doc__)
+    parser.add_argument("--hot", type=Path, required=True, help="hot folder of the lake")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=RELAY_PORT, help="0 for a free one")
+    parser.add_argument("--anthropic-backend", default=ANTHROPIC_BACKEND, metavar="URL")
+    parser.add_argument("--openai-backend", default=OPENAI_BACKEND, metavar="URL")
+    parser.add_argument("--upstream", action="append", default=[], metavar="NAME=URL")
+    parser.add_argument("--control-secret", metavar="SECRET", help="opens /control/ to its owner")
+    parser.add_argument("--drain-s", type=float, default=DRAIN_S, help="grace after SIGTERM")
+    return parser.parse_args(argv)
+
+
+def backends(arguments: argparse.Namespace) -> list[Backend]:
+    """The configured upstreams.
+
+    Raises:
+        ConfigError: One of them is not usable.
+    """
+    found = [
+        parse_backend("anthropic", arguments.anthropic_backend),
+        parse_backend("openai", arguments.openai_backend),
+    ]
+    for option in arguments.upstream:
+        name, equals, url = option.partition("=")
+        if not equals:
+            raise ConfigError(f"--upstream {option!r} must look like NAME=URL")
+        found.append(parse_backend(name, url))
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the relay; the exit code."""
+    arguments = parse_arguments(argv)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s relay: %(message)s",
+    )
+    try:
+        secret = arguments.control_secret or os.environ.get("TRACELAKE_CONTROL_SECRET")
+        relay = Relay(
+            arguments.hot,
+            backends(arguments),
+            access=Access(os.environ.get("TRACELAKE_TOKEN") or None, secret or None),
+            redaction=parse_patterns(os.environ.get("TRACELAKE_REDACT")),
+        )
+        uvloop.run(
+            serve(
+                relay,
+                arguments.host,
+                arguments.port,
+                announce=_announce,
+                drain_s=arguments.drain_s,
+            )
+        )
+    except ConfigError as error:
+        _log.error("%s", error)
+        return 2
+    except OSError as error:
+        _log.error("cannot listen on %s:%d: %s", arguments.host, arguments.port, error)
+        return 1
+    return 0
+
+
+def _announce(address: str) -> None:
+    sys.stdout.buffer.write(announcement(address, os.getpid()))
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

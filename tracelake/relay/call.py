@@ -1,0 +1,273 @@
+"""One call on its way: from a client's request, through an upstream, back, and into the record.
+
+Invariants:
+- A piece of a body is passed on before it is kept.
+- A response that broke off never looks complete to the client.
+- A request is sent twice only if a kept-alive connection died before a single byte came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from tracelake.relay.failures import render_error
+from tracelake.relay.upstream import describe_failure
+
+if TYPE_CHECKING:
+    from tracelake.relay.capture import Capture
+    from tracelake.relay.client import ClientConnection
+    from tracelake.relay.recorder import Recorder
+    from tracelake.relay.routing import Dialect
+    from tracelake.relay.seam import HeadFilter
+    from tracelake.relay.upstream import Pool, UpstreamConnection
+
+_log = logging.getLogger(__name__)
+
+#: How much of a request body may wait for a connection before the client is held back.
+_WAITING_BYTES = 1 << 20
+
+
+class Call:
+    """A request that is being forwarded.
+
+    Attributes:
+        is_head: Its response has no body, whatever its headers say.
+        request_complete: The request has been read to its end.
+        is_over: The response, or the attempt to get one, has ended.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_client",
+        "_connecting",
+        "_dialect",
+        "_filter",
+        "_head",
+        "_is_tunnel",
+        "_pool",
+        "_recorder",
+        "_retried",
+        "_sent_bytes",
+        "_trailer",
+        "_upstream",
+        "capture",
+        "is_head",
+        "is_over",
+        "request_complete",
+    )
+
+    def __init__(
+        self,
+        client: ClientConnection,
+        pool: Pool,
+        recorder: Recorder,
+        capture: Capture,
+        head: bytes,
+        *,
+        dialect: Dialect,
+        chunked: bool,
+        head_filter: HeadFilter | None = None,
+    ) -> None:
+        self._client = client
+        self._pool = pool
+        self._recorder = recorder
+        self._head = head
+        self._dialect: Dialect = dialect
+        self._chunked = chunked
+        self._filter = head_filter
+        self._upstream: UpstreamConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._retried = False
+        self._is_tunnel = False
+        self._sent_bytes = 0
+        self._trailer = b""
+        self.capture = capture
+        self.is_head = capture.method == "HEAD"
+        self.request_complete = False
+        self.is_over = False
+
+    # -- the request, from the client
+
+    def start(self) -> None:
+        """It is this call's turn on its connection: find an upstream connection."""
+        self._pool.calls += 1
+        connection = self._pool.take()
+        if connection is not None:
+            self._attach(connection)
+        else:
+            self._connecting = asyncio.ensure_future(self._connect())
+
+    def body(self, data: bytes) -> None:
+        """A piece of the request body."""
+        if self.is_over:
+            return
+        if self._upstream is not None:
+            self._upstream.transport.write(self._framed(data))
+        self._sent_bytes += len(data)
+        self._recorder.keep(self.capture, self.capture.request, data)
+        if self._upstream is None and self._sent_bytes > _WAITING_BYTES:
+            self._client.hold("connecting")
+
+    def end_of_request(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        """The request has been read to its end."""
+        self.request_complete = True
+        if self._chunked:
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in trailers)
+            self._trailer = b"0\r\n" + lines + b"\r\n"
+        if self.is_over:
+            return
+        if self._upstream is not None and self._trailer:
+            self._upstream.transport.write(self._trailer)
+        self._recorder.opened(self.capture)
+
+    def tunnel_up(self, data: bytes) -> None:
+        """Bytes of the client after a switch of protocols, or while one is asked for."""
+        if self._upstream is not None:
+            self._upstream.transport.write(data)
+        self._recorder.keep(self.capture, self.capture.request, data)
+        self.capture.amended = True
+
+    def cancel(self, outcome: str) -> None:
+        """Nobody waits any more: stop the upstream at once, keep what came."""
+        if self.is_over:
+            return
+        if self._connecting is not None:
+            self._connecting.cancel()
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+        self._end("ok" if self._is_tunnel else outcome)
+
+    # -- the response, from the upstream connection
+
+    def forward(self, data: bytes) -> None:
+        """A piece of the response: first to the client, then into the record."""
+        capture = self.capture
+        if self._filter is None:
+            self._client.transport.write(data)
+        elif passed := self._filter.feed(data):
+            self._client.transport.write(passed)
+        if not capture.first_byte:
+            capture.first_byte = time.time()
+        self._recorder.keep(capture, capture.response, data)
+
+    def tunnelled(self) -> None:
+        """The upstream switched protocols: from now on bytes pass both ways untouched."""
+        self._is_tunnel = True
+
+    def response_over(self, *, reusable: bool) -> None:
+        """The response came to its proper end."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.release(reusable=reusable and self.request_complete)
+        self._end("ok")
+        self._client.call_over(self, keep_alive=reusable)
+
+    def may_retry(self) -> bool:
+        """Whether the request can be sent a second time."""
+        return not self._retried and not self.capture.unrecorded_bytes
+
+    def retry(self) -> None:
+        """The kept-alive connection was dead already: use a fresh one."""
+        self._retried = True
+        self._upstream = None
+        self._connecting = asyncio.ensure_future(self._connect())
+
+    def upstream_died(self, why: str, *, framed: bool) -> None:
+        """The upstream is gone before the response was complete.
+
+        Args:
+            why: What happened, for people.
+            framed: The client can tell by length or chunks that the response is incomplete.
+        """
+        self._upstream = None
+        self._pool.failures += 1
+        if not self.capture.first_byte:
+            self._fail(502, "upstream_died", f"{why} before it answered", outcome="upstream_died")
+            return
+        _log.warning("%s: response broke off: %s", self._pool.backend.name, why)
+        self._end("upstream_died")
+        self._client.break_off(flush=framed)
+
+    def hold_client(self) -> None:
+        """The upstream takes the request more slowly than the client sends it."""
+        self._client.hold("upstream")
+
+    def release_client(self) -> None:
+        """The upstream takes more of the request."""
+        self._client.release("upstream")
+
+    def hold_upstream(self) -> None:
+        """The client reads the response more slowly than it comes."""
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.pause_reading()
+
+    def release_upstream(self) -> None:
+        """The client reads on."""
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.resume_reading()
+
+    # -- within
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._pool.connect()
+        except OSError as error:
+            self._connecting = None
+            if self.is_over:
+                return
+            self._pool.failures += 1
+            status, code, message = describe_failure(error, self._pool.backend)
+            self._fail(status, code, message, outcome="upstream_unreachable")
+            return
+        self._connecting = None
+        if self.is_over:
+            connection.transport.close()
+        elif connection.transport.is_closing():
+            self.upstream_died("the upstream closed the connection", framed=True)
+        else:
+            self._attach(connection)
+
+    def _attach(self, connection: UpstreamConnection) -> None:
+        connection.begin(self)
+        self._upstream = connection
+        capture = self.capture
+        if not capture.request:
+            connection.transport.write(self._head + self._trailer)
+        elif self._is_whole_and_small():
+            connection.transport.write(
+                b"".join((self._head, *map(self._framed, capture.request), self._trailer))
+            )
+        else:
+            pieces = [self._head, *map(self._framed, capture.request)]
+            connection.transport.writelines([*pieces, self._trailer] if self._trailer else pieces)
+        self._client.release("connecting")
+        if self._client.is_slow:
+            self.hold_upstream()
+
+    def _is_whole_and_small(self) -> bool:
+        return self._sent_bytes < _WAITING_BYTES
+
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+
+    def _fail(self, status: int, code: str, message: str, *, outcome: str) -> None:
+        """Answer the client ourselves."""
+        _log.warning("%s", message)
+        close = not self.request_complete
+        answer = render_error(self._dialect, status=status, code=code, message=message, close=close)
+        self._client.transport.write(
+            answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if self.is_head else answer
+        )
+        self._recorder.keep(self.capture, self.capture.response, answer)
+        self._end(outcome)
+        self._client.call_over(self, keep_alive=not close)
+
+    def _end(self, outcome: str) -> None:
+        self.is_over = True
+        self.capture.outcome = outcome
+        self.capture.end = time.time()
+        self._recorder.ended(self.capture)

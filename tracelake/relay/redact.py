@@ -1,0 +1,195 @@
+"""What must never reach the disk, and how it is taken out.
+
+Credentials in headers and query strings always; texts that match the user's own patterns
+(`TRACELAKE_REDACT`) wherever they stand. Pure functions; they run in the recorder's thread.
+
+A secret that a provider streams in several pieces (a few letters an event) matches no pattern.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tracelake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REDACTED = "[redacted]"
+_REDACTED_BYTES = REDACTED.encode()
+
+_SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "ocp-apim-subscription-key",
+        "x-tracelake-token",
+        "x-tracelake-control",
+    }
+)
+#: Names of headers that gateways invent. `…-tokens` (rate limits) is not among them.
+_SECRET_HEADER = re.compile(
+    r"(?:^|[-_])(?:api[-_]?key|apikey|token|secret|password|auth|authorization|credential"
+    r"|signature|subscription-key|access-key)\Z"
+)
+_SECRET_QUERY = re.compile(
+    r"((?:^|[?&;])[\w.\-%\[\]]*(?:key|token|secret|password|passwd|signature|sig|credential|auth)"
+    r"=)[^&;#]*",
+    re.IGNORECASE,
+)
+#: Browsers cannot set headers on a WebSocket, so the key travels as a subprotocol.
+_SECRET_SUBPROTOCOL = re.compile(r"(api-key\.)[^\s,]+")
+#: A pattern is searched in windows, so that a big body never holds up the event loop for long.
+_WINDOW_BYTES = 1 << 20
+_OVERLAP_BYTES = 1 << 16
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a header of that name carries a credential."""
+    lower = name.lower()
+    return lower in _SECRET_HEADERS or _SECRET_HEADER.search(lower) is not None
+
+
+def redact_query(path: str) -> str:
+    """A path with the credentials in its query string replaced."""
+    head, mark, query = path.partition("?")
+    if not mark:
+        return path
+    return head + _SECRET_QUERY.sub(rf"\g<1>{REDACTED}", mark + query)
+
+
+def credentials(headers: Iterable[tuple[str, str]]) -> tuple[bytes, ...]:
+    """The credentials that request headers carry, to be looked for in error texts."""
+    return tuple(
+        value.rpartition(" ")[2].encode("latin-1", "replace")
+        for name, value in headers
+        if is_secret_header(name) and len(value) >= 8
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """The user's own patterns, searched in bodies, header values and paths."""
+
+    patterns: tuple[re.Pattern[bytes], ...] = ()
+
+    def headers(self, headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Header pairs without credentials and without what the patterns match."""
+        return tuple(
+            (name, REDACTED if is_secret_header(name) else self._value(name, value))
+            for name, value in headers
+        )
+
+    def path(self, path: str) -> str:
+        """A path and query without credentials and without what the patterns match."""
+        return self._text(redact_query(path))
+
+    def body(self, body: bytes, *, encoding: str | None = None) -> tuple[bytes, bool]:
+        """A body without what the patterns match.
+
+        Args:
+            body: Bytes as they were sent.
+            encoding: `Content-Encoding` of the body.
+
+        Returns:
+            The body to keep, and whether its encoding was taken off. Where nothing matches it is
+            the body as it was sent. A body that cannot be decoded is withheld.
+        """
+        if not self.patterns or not body:
+            return body, False
+        if not encoding or encoding == "identity":
+            return self._sub(body), False
+        plain = decode(body, encoding)
+        if plain is None:
+            return _REDACTED_BYTES, True
+        clean = self._sub(plain)
+        return (body, False) if clean == plain else (clean, True)
+
+    def _value(self, name: str, value: str) -> str:
+        if name.lower() == "sec-websocket-protocol":
+            value = _SECRET_SUBPROTOCOL.sub(rf"\g<1>{REDACTED}", value)
+        return self._text(value)
+
+    def _text(self, text: str) -> str:
+        if not self.patterns:
+            return text
+        return self._sub(text.encode("latin-1", "replace")).decode("latin-1")
+
+    def _sub(self, data: bytes) -> bytes:
+        for pattern in self.patterns:
+            data = _substitute(pattern, data)
+        return data
+
+
+def _substitute(pattern: re.Pattern[bytes], data: bytes) -> bytes:
+    """`pattern.sub` in windows; a match longer than the overlap of two windows may be missed."""
+    if len(data) <= _WINDOW_BYTES:
+        return pattern.sub(_REDACTED_BYTES, data)
+    kept: list[bytes] = []
+    start = position = 0
+    while position < len(data):
+        border = position + _WINDOW_BYTES
+        match = pattern.search(data, position, border + _OVERLAP_BYTES)
+        if match is None or match.start() >= border or match.end() == match.start():
+            position = border
+            continue
+        kept += (data[start : match.start()], _REDACTED_BYTES)
+        start = position = match.end()
+    kept.append(data[start:])
+    return b"".join(kept)
+
+
+def parse_patterns(text: str | None) -> Redaction:
+    """The patterns of `TRACELAKE_REDACT`: regular expressions, one a line.
+
+    Raises:
+        ConfigError: A line is not a regular expression.
+    """
+    patterns: list[re.Pattern[bytes]] = []
+    for line in (text or "").splitlines():
+        if not line.strip():
+            continue
+        try:
+            patterns.append(re.compile(line.strip().encode()))
+        except re.error as error:
+            raise ConfigError(f"TRACELAKE_REDACT: {line!r} is no pattern: {error}") from error
+    return Redaction(tuple(patterns))
+
+
+def decode(body: bytes, encoding: str) -> bytes | None:
+    """A body without its content encoding, as far as it came; None when it cannot be decoded."""
+    for name in reversed([part.strip().lower() for part in encoding.split(",")]):
+        try:
+            body = _decode_one(body, name)
+        except Exception:  # noqa: BLE001 - three libraries, each with errors of its own
+            return None
+    return body
+
+
+def _decode_one(body: bytes, encoding: str) -> bytes:
+    if encoding in ("gzip", "x-gzip"):
+        return zlib.decompressobj(wbits=31).decompress(body)
+    if encoding == "deflate":
+        try:
+            return zlib.decompressobj().decompress(body)
+        except zlib.error:
+            return zlib.decompressobj(wbits=-15).decompress(body)
+    if encoding == "br":
+        import brotli
+
+        return brotli.Decompressor().process(body)
+    if encoding == "zstd":
+        import zstandard
+
+        return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    if encoding == "identity":
+        return body
+    raise ValueError(f"unknown content encoding {encoding!r}")
