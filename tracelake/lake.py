@@ -20,7 +20,6 @@ Invariants:
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracelake.config import Location, locate
@@ -30,6 +29,7 @@ from tracelake.storage.segment import SegmentWriter
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 

@@ -31,6 +31,7 @@ import threading
 import time
 from contextvars import ContextVar, copy_context
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from tracelake.lake import Lake
@@ -64,14 +65,25 @@ class Span:
     """
 
     __slots__ = (
-        "_began", "_event_type", "_fields", "_implied", "_start", "_token", "_tracer",
-        "agent_name", "is_agent", "parent", "parent_id", "span_id", "trace_id",
+        "_began",
+        "_event_type",
+        "_fields",
+        "_implied",
+        "_start",
+        "_token",
+        "agent_name",
+        "is_agent",
+        "parent",
+        "parent_id",
+        "span_id",
+        "trace_id",
+        "tracer",
     )  # fmt: skip
 
     def __init__(
         self, tracer: Tracer, event_type: str, agent_name: str | None, fields: dict[str, Any]
     ) -> None:
-        self._tracer = tracer
+        self.tracer = tracer
         self._event_type = event_type
         self._fields = fields
         self._implied: Span | None = None
@@ -84,11 +96,10 @@ class Span:
         self.parent: Span | None = None
 
     def __enter__(self) -> Self:
-        tracer = self._tracer
         try:
-            tracer._begin(self)  # noqa: SLF001
+            self._begin()
         except Exception as error:  # noqa: BLE001
-            tracer._failed(error)  # noqa: SLF001
+            self.tracer.failed(error)
         return self
 
     def __exit__(
@@ -97,11 +108,10 @@ class Span:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        tracer = self._tracer
         try:
-            tracer._end(self, error)  # noqa: SLF001
+            self._end(error)
         except Exception as failure:  # noqa: BLE001
-            tracer._failed(failure)  # noqa: SLF001
+            self.tracer.failed(failure)
 
     def finish(self, **columns: Any) -> None:
         """Add what is known at the end: any column of `spans`, `tokens`, or further attributes.
@@ -119,6 +129,54 @@ class Span:
     def fail(self, error: BaseException | str) -> None:
         """End the span in error although no exception leaves its block."""
         self._fields.update(_failure(error))
+
+    def _begin(self) -> None:
+        tracer = self.tracer
+        parent = _current.get()
+        if parent is None or parent.tracer is not tracer:
+            parent = tracer.sole_root()
+        if parent is None and not self.is_agent:
+            parent = self._implied = tracer.agent(
+                _program_name(), evidence="inferred", evidence_source="tracer"
+            ).__enter__()
+        self.parent = parent
+        if parent is None:
+            self.trace_id = f"{_random.getrandbits(128):032x}"
+            tracer.root_opened(self)
+        else:
+            self.trace_id, self.parent_id = parent.trace_id, parent.span_id
+            if self.agent_name is None:
+                self.agent_name = parent.agent_name
+        self._token = _current.set(self)
+        self._start = _now()
+        self._began = time.perf_counter()
+        fields, self._fields = self._fields, {}
+        data = {"status": "running", "source": "sdk", **tracer.common, **fields}
+        if self.is_agent:
+            data["role"] = "orchestrator" if parent is None else "agent"
+        event_type = "agent_start" if self.is_agent else self._event_type
+        tracer.write(event_type, self, self._start, data)
+
+    def _end(self, error: BaseException | None) -> None:
+        elapsed_s = time.perf_counter() - self._began
+        if self._token is not None:
+            try:
+                _current.reset(self._token)
+            except ValueError:  # left in another context than entered, as generators may be
+                _current.set(self.parent)
+        if self.parent is None:
+            self.tracer.root_closed(self)
+        data: dict[str, Any] = {"status": "ok"}
+        if error is not None:
+            data.update(_failure(error))
+        data.update(self._fields)
+        event_type = "agent_end" if self.is_agent else self._event_type
+        try:
+            moment = self._start + timedelta(seconds=elapsed_s)
+            self.tracer.write(event_type, self, moment, data)
+        finally:
+            if self._implied is not None:
+                self._implied.__exit__(None, error, None)
 
 
 class Tracer:
@@ -143,11 +201,11 @@ class Tracer:
         self.last_error: Exception | None = None
         self._own = not isinstance(lake, Lake)
         self.lake = lake if isinstance(lake, Lake) else Lake(lake)
-        self._common: dict[str, Any] = {}
+        self.common: dict[str, Any] = {}
         if session_id:
-            self._common["session_id"] = session_id
+            self.common["session_id"] = session_id
         if run_id:
-            self._common["run_id"] = run_id
+            self.common["run_id"] = run_id
         self._durable = durable
         self._open_roots: dict[str, Span] = {}
         self._lock = threading.Lock()
@@ -164,7 +222,7 @@ class Tracer:
             try:
                 self.lake.close()
             except Exception as error:  # noqa: BLE001
-                self._failed(error)
+                self.failed(error)
 
     def agent(self, name: str, *, task: str | None = None, **columns: Any) -> Span:
         """An agent at work; the outermost one is the orchestrator and opens a trace."""
@@ -221,7 +279,11 @@ class Tracer:
         if callable(function):
             return self._traced(function, getattr(function, "__name__", "tool"))
         name = cast("str | None", function)
-        return lambda inner: self._traced(inner, name or getattr(inner, "__name__", "tool"))
+
+        def decorate(inner: Any) -> Any:
+            return self._traced(inner, name or getattr(inner, "__name__", "tool"))
+
+        return decorate
 
     def _traced(self, function: Any, name: str) -> Any:
         bind = _binder(function)
@@ -246,58 +308,8 @@ class Tracer:
 
         return traced
 
-    def _begin(self, span: Span) -> None:
-        parent = _current.get()
-        if parent is None or parent._tracer is not self:  # noqa: SLF001
-            parent = self._sole_root()
-        if parent is None and not span.is_agent:
-            program = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119
-            implied = self.agent(
-                program or "program", evidence="inferred", evidence_source="tracer"
-            )
-            implied.__enter__()
-            span._implied = parent = implied  # noqa: SLF001
-        span.parent = parent
-        if parent is None:
-            span.trace_id = f"{_random.getrandbits(128):032x}"
-            with self._lock:
-                self._open_roots[span.span_id] = span
-        else:
-            span.trace_id, span.parent_id = parent.trace_id, parent.span_id
-            if span.agent_name is None:
-                span.agent_name = parent.agent_name
-        span._token = _current.set(span)  # noqa: SLF001
-        span._start = _now()  # noqa: SLF001
-        span._began = time.perf_counter()  # noqa: SLF001
-        fields, span._fields = span._fields, {}  # noqa: SLF001
-        data = {"status": "running", "source": "sdk", **self._common, **fields}
-        if span.is_agent:
-            data["role"] = "orchestrator" if parent is None else "agent"
-        self._write("agent_start" if span.is_agent else span._event_type, span, span._start, data)  # noqa: SLF001
-
-    def _end(self, span: Span, error: BaseException | None) -> None:
-        elapsed_s = time.perf_counter() - span._began  # noqa: SLF001
-        if span._token is not None:  # noqa: SLF001
-            try:
-                _current.reset(span._token)  # noqa: SLF001
-            except ValueError:  # left in another context than entered (a generator): set, not reset
-                _current.set(span.parent)
-        if span.parent is None:
-            with self._lock:
-                self._open_roots.pop(span.span_id, None)
-        data = {"status": "ok"}
-        if error is not None:
-            data.update(_failure(error))
-        data.update(span._fields)  # noqa: SLF001
-        event_type = "agent_end" if span.is_agent else span._event_type  # noqa: SLF001
-        try:
-            moment = span._start + timedelta(seconds=elapsed_s)  # noqa: SLF001
-            self._write(event_type, span, moment, data)
-        finally:
-            if span._implied is not None:  # noqa: SLF001
-                span._implied.__exit__(None, error, None)  # noqa: SLF001
-
-    def _write(self, event_type: str, span: Span, moment: datetime, data: dict[str, Any]) -> None:
+    def write(self, event_type: str, span: Span, moment: datetime, data: dict[str, Any]) -> None:
+        """Append one event of a span; for the spans themselves."""
         self.lake.append(
             {
                 "event_type": event_type,
@@ -311,17 +323,33 @@ class Tracer:
             durable=self._durable,
         )
 
-    def _sole_root(self) -> Span | None:
+    def root_opened(self, span: Span) -> None:
+        """Note that a trace is open."""
+        with self._lock:
+            self._open_roots[span.span_id] = span
+
+    def root_closed(self, span: Span) -> None:
+        """Note that a trace is over."""
+        with self._lock:
+            self._open_roots.pop(span.span_id, None)
+
+    def sole_root(self) -> Span | None:
+        """The root of the one trace that is open, None unless it is exactly one."""
         with self._lock:
             if len(self._open_roots) != 1:
                 return None
             return next(iter(self._open_roots.values()))
 
-    def _failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
+        """Note that something could not be recorded; the first is logged."""
         if not self.dropped:
             log.warning("a span could not be recorded, the program goes on: %r", error)
         self.dropped += 1
         self.last_error = error
+
+
+def _program_name() -> str:
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "program"
 
 
 def _failure(error: BaseException | str) -> dict[str, Any]:

@@ -209,7 +209,7 @@ class Reader:
         unplaced = {key[0] for key in changed} - self._days.keys()
         if unplaced and spans.files:
             found: dict[str, Days | None] = dict(cold.read_trace_days(traces, unplaced))
-            found.update({trace_id: None for trace_id in unplaced & lagging})
+            found.update(dict.fromkeys(unplaced & lagging))
             self._days.update(found)
         late = {key for key in changed if key not in hot.carried and key not in self._rows}
         if late and self._days:

@@ -15,11 +15,8 @@ Invariants:
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -35,8 +32,10 @@ from tracelake.storage.exchanges import read_hot
 from tracelake.storage.exchanges import to_frame as exchanges_frame
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
 from tracelake.storage.hot import carry_path, claim_hot
+from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.reader import lagging_traces, to_frame
+from tracelake.storage.reap import reap
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
 from tracelake.storage.table import DeltaStore, Snapshot
@@ -45,7 +44,6 @@ from tracelake.storage.xlog import encode as encode_record
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
     from datetime import date
     from pathlib import Path
 
@@ -59,7 +57,6 @@ SEAL_EVERY_S = 60.0
 SEAL_BYTES = 64 << 20
 LOST_AFTER_S = 600.0
 REAP_GRACE_S = 60.0
-LOCK_TIMEOUT_S = 60.0
 #: Raw bytes folded at once: bounds the memory of a seal after a long pause.
 BATCH_BYTES = 128 << 20
 
@@ -145,31 +142,6 @@ class Sealer:
         self._batch_bytes = batch_bytes
         self._last_seal = time.monotonic()
 
-    @contextmanager
-    def lock(self, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-        """Hold the right to change the tables from this hot folder.
-
-        Raises:
-            LakeLocked: Another process held it all the time.
-        """
-        self._hot.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._hot / ".sealer.lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            deadline = time.monotonic() + timeout_s
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise LakeLocked(
-                            f"{self._hot} is being sealed by another process: try again later"
-                        ) from error
-                    time.sleep(0.02)
-            yield
-        finally:
-            os.close(descriptor)
-
     def seal(self, *, timeout_s: float = LOCK_TIMEOUT_S) -> SealReport:
         """Seal everything that is there now.
 
@@ -179,7 +151,7 @@ class Sealer:
         """
         began = time.monotonic()
         report = SealReport()
-        with self.lock(timeout_s):
+        with sealer_lock(self._hot, timeout_s):
             key = claim_hot(self._location, new_id())
             while True:
                 batch, part = self._seal_spans(key)
@@ -190,7 +162,10 @@ class Sealer:
                 SealReport(
                     carried=report.carried,
                     exchanges=self._seal_exchanges(key),
-                    reaped=self._reap(key),
+                    reaped=reap(
+                        self._hot, ".jsonl", self._spans.snapshot(), key, self._reap_grace_s
+                    )
+                    + reap(self._hot, SUFFIX, self._exchanges.snapshot(), key, self._reap_grace_s),
                 )
             )
         self._last_seal = time.monotonic()
@@ -300,7 +275,7 @@ class Sealer:
         if spans.files:
             trace_ids = {key[0] for key in fresh}
             days = dict(cold.read_trace_days(traces, trace_ids))
-            days.update({trace_id: None for trace_id in trace_ids & lagging})
+            days.update(dict.fromkeys(trace_ids & lagging))
         sealed = cold.read_spans(spans, fresh, days)
         rows: list[FoldedSpan] = []
         amended = 0
@@ -337,7 +312,7 @@ class Sealer:
                 self._traces.append(pl.DataFrame(schema=traces.scan().collect_schema()), derived)
             return 0
         known = cold.read_trace_days(traces, touched)
-        rows = _spans_of(touched, lagging, spans, known, added)
+        rows = _spans_of(lagging, spans, known, added)
         fresh = roll_up(rows)
         dates: set[date] = set(fresh["date"]) | {first for first, _ in known.values()}
         kept = (
@@ -362,28 +337,8 @@ class Sealer:
         self._exchanges.append(frame, {**moved, key: hot.number + 1})
         return frame.height
 
-    def _reap(self, key: str) -> int:
-        """Delete segments and carries that no reader needs any more."""
-        reaped = 0
-        now = time.time()
-        for suffix, store in ((".jsonl", self._spans), (SUFFIX, self._exchanges)):
-            snapshot = store.snapshot()
-            for name, path in list_segments(self._hot, suffix).items():
-                if is_locked(path) or now - path.stat().st_mtime < self._reap_grace_s:
-                    continue
-                if _is_consumed(path, snapshot.offset(name), suffix):
-                    reaped += files.remove(path)
-            number = snapshot.offset(key)
-            for path in self._hot.glob(f"carry-*{suffix}"):
-                digits = path.stem.removeprefix("carry-")
-                old = digits.isdigit() and int(digits) < number
-                if old and now - path.stat().st_mtime >= self._reap_grace_s:
-                    files.remove(path)
-        return reaped
-
 
 def _spans_of(
-    touched: set[str],
     lagging: set[str],
     spans: Snapshot,
     known: dict[str, Days],
@@ -401,15 +356,3 @@ def _spans_of(
     if not days:
         return new
     return pl.concat([cold.scan_traces(spans, days).select(NEEDED).collect(), new])
-
-
-def _is_consumed(path: Path, offset: int, suffix: str) -> bool:
-    """Whether only a torn tail, which nobody was told is safe, may stand after the offset."""
-    if suffix == SUFFIX:
-        from tracelake.storage.xlog import CorruptRecord, read_records
-
-        try:
-            return read_records(path, offset)[1] == offset
-        except CorruptRecord:
-            return False
-    return read_segment(path, offset)[1] == offset

@@ -133,8 +133,8 @@ class SegmentWriter:
             self._synced = (generation, size)
             self._awaiting_sync -= waiting
 
-    def _forked(self) -> None:
-        """In a forked child: leave the parent's segment to the parent."""
+    def forget(self) -> None:
+        """Leave the segment to the parent; called in a forked child."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor, self.path, self._size = None, None, 0
@@ -143,7 +143,7 @@ class SegmentWriter:
 
 def _after_fork_in_child() -> None:
     for writer in list(_writers):
-        writer._forked()  # noqa: SLF001
+        writer.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from tracelake.errors import SchemaTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
 
     from tracelake.schema import Table
 
@@ -127,7 +127,7 @@ class DeltaStore:
                 self._latest = Snapshot(self.table, -1, (), options=self.options)
                 return self._latest
             check_version(delta)
-            files = list_files(delta, self.table)
+            files = list_files(delta)
             good = tuple(file for file in files if self._is_whole(file))
             damaged = tuple(file for file in files if file.path in self._bad)
             self._latest = Snapshot(self.table, delta.version(), good, damaged, self.options, delta)
@@ -136,7 +136,7 @@ class DeltaStore:
     def at(self, version: int) -> Snapshot:
         """An earlier version, as far as the log reaches back."""
         delta = DeltaTable(self.uri, version=version, storage_options=self.options)
-        files = tuple(list_files(delta, self.table))
+        files = tuple(list_files(delta))
         return Snapshot(self.table, version, files, (), self.options, delta)
 
     def quarantine(self, bad: Mapping[str, str]) -> None:
@@ -258,7 +258,7 @@ def check_version(delta: DeltaTable) -> None:
         raise SchemaTooNew(found=found, supported=schema.VERSION)
 
 
-def list_files(delta: DeltaTable, table: Table) -> list[File]:
+def list_files(delta: DeltaTable) -> list[File]:
     """Live files of a version, newest day first."""
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
     if actions.is_empty():

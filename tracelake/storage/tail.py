@@ -110,10 +110,10 @@ class Tail(Generic[R]):
         changed = self._changed
 
         class Told(FileSystemEventHandler):
-            def on_modified(self, event: Any) -> None:
+            def on_modified(self, event: Any) -> None:  # noqa: ARG002
                 changed.set()
 
-            def on_moved(self, event: Any) -> None:
+            def on_moved(self, event: Any) -> None:  # noqa: ARG002
                 changed.set()
 
         observer = Observer()

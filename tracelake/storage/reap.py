@@ -1,0 +1,58 @@
+"""Deleting what the hot folder no longer needs.
+
+Invariant: a segment goes only when nobody writes it, all of it is committed, and a grace has
+passed. A reader that still meant to read it looks again and finds its rows sealed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tracelake.storage import files
+from tracelake.storage.segment import is_locked, list_segments, read_segment
+from tracelake.storage.xlog import SUFFIX, CorruptRecord, read_records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tracelake.storage.table import Snapshot
+
+
+def reap(hot: Path, suffix: str, snapshot: Snapshot, key: str, grace_s: float) -> int:
+    """Delete consumed segments and carries of earlier commits; the sealer's lock is held.
+
+    Args:
+        hot: The hot folder.
+        suffix: `.jsonl` or `.xlog`.
+        snapshot: Newest version of the table that these segments are sealed into.
+        key: Application id of the folder's carry.
+        grace_s: Seconds since the last write that a file stays in any case.
+
+    Returns:
+        Number of segments deleted.
+    """
+    reaped = 0
+    now = time.time()
+    for name, path in list_segments(hot, suffix).items():
+        if now - path.stat().st_mtime < grace_s or is_locked(path):
+            continue
+        if _is_consumed(path, snapshot.offset(name), suffix):
+            reaped += files.remove(path)
+    number = snapshot.offset(key)
+    for path in hot.glob(f"carry-*{suffix}"):
+        digits = path.stem.removeprefix("carry-")
+        is_old = digits.isdigit() and int(digits) < number
+        if is_old and now - path.stat().st_mtime >= grace_s:
+            files.remove(path)
+    return reaped
+
+
+def _is_consumed(path: Path, offset: int, suffix: str) -> bool:
+    """Whether only a torn tail, which nobody was told is safe, may stand after the offset."""
+    if suffix != SUFFIX:
+        return read_segment(path, offset)[1] == offset
+    try:
+        return read_records(path, offset)[1] == offset
+    except CorruptRecord:
+        return False
