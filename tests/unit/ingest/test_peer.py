@@ -1,0 +1,77 @@
+"""Which program made a connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import eventually
+from tracelake.ingest.client import ClientWatch
+from tracelake.ingest.peer import PeerResolver, is_alive, read_program
+from tracelake.model import Exchange, utc_now
+
+CLIENT = """
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(connection.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+linux_only = pytest.mark.skipif(
+    not PeerResolver(0).is_supported, reason="needs /proc/net/tcp, which is Linux only"
+)
+
+
+@linux_only
+def test_the_program_behind_a_connection_is_found_and_its_end_is_noticed() -> None:
+    """A client of the relay is named by its pid, and is reported once when it has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        relay_port = server.getsockname()[1]
+        with subprocess.Popen(
+            [sys.executable, "-c", CLIENT, str(relay_port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as client:
+            assert client.stdout
+            assert client.stdin
+            port = int(client.stdout.readline())
+            watch = ClientWatch(relay_port)
+            exchange = Exchange(
+                span_id="a",
+                start_time=utc_now(),
+                method="POST",
+                path="/",
+                upstream="openai",
+                request_headers=(),
+                request_body=b"",
+                client={"host": "127.0.0.1", "port": port},
+            )
+            found = watch.identify(exchange)
+            assert found["pid"] == client.pid
+            assert found["ppid"] == os.getpid()
+            assert found["cwd"] == os.getcwd()  # noqa: PTH109 - as the system spells it
+            assert watch.ended() == []
+            client.stdin.close()
+            client.wait()
+        ended = eventually(watch.ended)
+        assert ended == [(found["pid"], found["started"])]
+        assert watch.ended() == []
+
+
+@linux_only
+def test_a_reused_pid_is_another_program() -> None:
+    """Alive means the same start time too, so that a reused id never keeps a run open."""
+    own = read_program(os.getpid())
+    assert own
+    assert is_alive(own.pid, own.started)
+    assert not is_alive(own.pid, own.started + 1)
+
+
+def test_an_unknown_port_names_nobody() -> None:
+    """A connection that is gone, or another machine's, stays unnamed and costs no error."""
+    assert PeerResolver(1).resolve(1) is None
