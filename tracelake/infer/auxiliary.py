@@ -1,0 +1,60 @@
+"""Calls that serve a program's housekeeping: never agents, never summed.
+
+Token counts, embeddings and model lists are known by their endpoint. A probe asks for at most one
+token. A title call is recognised by what it asks for, with no tools and nothing said before.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracelake.model import Kind
+    from tracelake.wire.call import Atom, Request
+
+_ENDPOINTS: dict[str, tuple[str, Kind]] = {
+    "count_tokens": ("token count", "llm"),
+    "embeddings": ("embeddings", "embedding"),
+    "models": ("model list", "other"),
+    "other": ("other endpoint", "other"),
+}
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_TITLE = re.compile(
+    r"\b(?:generate|write|create|give|suggest|come up with|produce|provide|return|pick|make|name)\b"
+    r"[^.\n]{0,60}\b(?:title|headline|topic name|short name)\b",
+    re.IGNORECASE,
+)
+_OF_TALK = re.compile(
+    r"\b(?:conversation|session|chat|thread|dialog(?:ue)?|message)s?\b", re.IGNORECASE
+)
+_SUMMARY = re.compile(
+    r"\bsummar(?:y|ies|i[sz]e|i[sz]ing|i[sz]ation)\b|\bcompact(?:ion|ed|ing)?\b|\bcondens"
+    r"|\bcheckpoint\b|\bhand-?off summary\b",
+    re.IGNORECASE,
+)
+
+
+def auxiliary_purpose(request: Request, core: Sequence[Atom]) -> tuple[str, Kind] | None:
+    """What a call serves and its span's kind, when it is auxiliary; None for an agent's call."""
+    known = _ENDPOINTS.get(request.api)
+    if known is not None:
+        return known
+    if request.tools:
+        return None
+    if any(request.parameters.get(limit) == 1 for limit in _LIMITS):
+        return "probe", "llm"
+    if any(atom.role == "assistant" for atom in core[:-1]):
+        return None
+    text = f"{request.system[:4000]}\n{core[-1].text[-2000:] if core else ''}"
+    if _TITLE.search(text) and _OF_TALK.search(text):
+        return "title", "llm"
+    return None
+
+
+def asks_for_summary(request: Request, core: Sequence[Atom]) -> bool:
+    """Whether a call asks to sum up the conversation so far."""
+    last = core[-1].text if core and core[-1].role == "user" else ""
+    return bool(_SUMMARY.search(last[:8000]) or _SUMMARY.search(request.system[:2000]))

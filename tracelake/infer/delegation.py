@@ -1,0 +1,195 @@
+"""Who started a new conversation: the tool call or answer whose words its prompt repeats.
+
+A delegating call need not wait for its child (some answer at once and let it work on), so a call
+that has its result already is only a weaker candidate, not none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from tracelake.infer.identity import is_same_persona
+from tracelake.infer.phrases import words_of
+from tracelake.infer.state import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from tracelake.infer.identity import Persona
+    from tracelake.infer.phrases import Found
+    from tracelake.infer.state import Agent, Call, ToolCall
+
+#: A relay notes the end of an answer a little after the client has read it.
+CLOCK_SLACK = timedelta(milliseconds=50)
+_PHRASE_MIN_CHARS = 12
+_COUNTED_CHARS = 400
+_PART_WEIGHT = 0.5
+_IS_MESSAGE = 200
+_IS_UNANSWERED = 150
+_IS_UNCLAIMED = 50
+_IS_STALE = -300
+_STALE = timedelta(seconds=60)
+_SUMMARY_MIN_CHARS = 40
+_SUMMARY_MIN_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a new conversation comes from.
+
+    Attributes:
+        kind: `tool`: a tool call delegated to it; `flow`: it works on a part of an answer;
+            `pipeline`: it is given a whole answer as context; `summary`: it goes on from a summary.
+        call: The call that asked or answered.
+        tool: The delegating tool call.
+    """
+
+    kind: Literal["tool", "flow", "pipeline", "summary"]
+    call: Call
+    tool: ToolCall | None
+    evidence: Evidence
+
+
+def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) -> Link | None:
+    """The most telling of the phrases found in a new prompt, or None.
+
+    Args:
+        found: Phrases of earlier calls that stand in the prompt.
+        persona: Persona of the new conversation.
+        start: When its first call began.
+    """
+    known = [f for f in found if _is_before(f.phrase.call, start)]
+    summary = _summary(known, persona, asked=True)
+    if summary is not None:
+        return summary
+    wholes = {id(f.phrase.call) for f in known if _is_context(f)}
+    ranked = [
+        (weight, place, f)
+        for place, f in enumerate(known)
+        if id(f.phrase.call) not in wholes or f.phrase.tool is not None
+        if (weight := _weight(f, persona, start)) > 0
+    ]
+    if ranked:
+        best = max(ranked, key=_rank)[2]
+        confidence = 0.95 if best.is_message else 0.9 if best.phrase.is_whole else 0.75
+        if best.phrase.tool is not None:
+            evidence = Evidence("tool_text", confidence)
+            return Link("tool", best.phrase.call, best.phrase.tool, evidence)
+        return Link("flow", best.phrase.call, None, Evidence("flow", confidence - 0.1))
+    rewritten = _summary(known, persona, asked=False)
+    if rewritten is not None:
+        return rewritten
+    pipelines = [f for f in known if _is_context(f) and f.phrase.characters >= _PHRASE_MIN_CHARS]
+    if pipelines:
+        latest = max(pipelines, key=lambda f: (f.phrase.call.start, f.phrase.characters))
+        return Link("pipeline", latest.phrase.call, None, Evidence("flow", 0.6))
+    return None
+
+
+def _rank(candidate: tuple[float, int, Found]) -> tuple[float, bool, float, int]:
+    weight, place, found = candidate
+    tool = found.phrase.tool
+    # of equal tool calls the first unclaimed one, of equal answers the latest
+    age = found.phrase.call.start.timestamp()
+    if tool is None:
+        return weight, False, age, place
+    return weight, True, age, -tool_ordinal(tool)
+
+
+def tool_ordinal(tool: ToolCall) -> int:
+    """Place of a tool call among those of its answer."""
+    return next((n for n, other in enumerate(tool.call.tools) if other is tool), 0)
+
+
+def _is_before(call: Call, start: datetime) -> bool:
+    return call.end is not None and call.end <= start + CLOCK_SLACK
+
+
+def _is_context(found: Found) -> bool:
+    """A whole answer inside a longer prompt: handed on as context, not as the task."""
+    phrase = found.phrase
+    return phrase.tool is None and phrase.is_whole and not found.is_message
+
+
+def _weight(found: Found, persona: Persona, start: datetime) -> float:
+    phrase, tool = found.phrase, found.phrase.tool
+    if phrase.characters < _PHRASE_MIN_CHARS and not (
+        found.is_message and tool is not None and tool.end is None
+    ):
+        return 0
+    weight = min(phrase.characters, _COUNTED_CHARS) * (1 if phrase.is_whole else _PART_WEIGHT)
+    weight += _IS_MESSAGE * found.is_message
+    if tool is None:
+        # an agent that goes on from its own answer in a new conversation stays the same agent
+        return 0 if is_same_persona(phrase.call.persona, persona) else weight
+    weight += _IS_UNANSWERED * (tool.end is None)
+    weight += _IS_UNCLAIMED * (not tool.children)
+    if tool.end is not None and start - tool.end > _STALE:
+        weight += _IS_STALE
+    return weight
+
+
+def _summary(found: Sequence[Found], persona: Persona, *, asked: bool) -> Link | None:
+    """The call whose answer, at least half of it, a conversation of the same agent begins with.
+
+    Args:
+        found: Phrases found in the new prompt.
+        persona: Persona of the new conversation.
+        asked: Only answers to a request for a summary; else only those of delegated agents, since
+            top-level conversations of one persona are one agent anyway.
+    """
+    shares: dict[int, tuple[Call, int]] = {}
+    for f in found:
+        phrase = f.phrase
+        if phrase.tool is not None or not _has_persona(phrase.call.agent, persona):
+            continue
+        call, characters = shares.get(id(phrase.call), (phrase.call, 0))
+        part = phrase.call.answer_characters if phrase.is_whole else phrase.characters
+        shares[id(call)] = call, characters + part
+    enough = [
+        call
+        for call, characters in shares.values()
+        if characters >= max(_SUMMARY_MIN_CHARS, _SUMMARY_MIN_SHARE * call.answer_characters)
+        and (call.is_summary if asked else call.agent.via is not None)
+    ]
+    if not enough:
+        return None
+    return Link("summary", max(enough, key=lambda c: c.start), None, Evidence("compaction", 0.85))
+
+
+def _has_persona(agent: Agent, persona: Persona) -> bool:
+    return any(is_same_persona(persona, known) for known in agent.personas.values())
+
+
+def waiting_tool(
+    agents: Iterable[Agent], *, persona: Persona, messages: Sequence[str]
+) -> ToolCall | None:
+    """The tool call that a conversation without any repeated words was probably started by.
+
+    It is one that has no result yet, of the innermost agent that waits; None when several
+    unrelated agents wait, or one of them is the same persona.
+    """
+    waiting = [agent for agent in agents if agent.awaiting]
+    innermost = [a for a in waiting if not any(_is_ancestor(a, b) for b in waiting if b is not a)]
+    if len(innermost) != 1 or _has_persona(innermost[0], persona):
+        return None
+    words = {word.lower() for text in messages for word in words_of(text[:20_000])}
+    tools = list(innermost[0].awaiting.values())
+    return max(tools, key=lambda t: (_shared(t, words), not t.children, -tool_ordinal(t)))
+
+
+def _shared(tool: ToolCall, words: set[str]) -> int:
+    own = {word.lower() for word in words_of(tool.arguments[:20_000])}
+    return len(own & words)
+
+
+def _is_ancestor(agent: Agent, other: Agent) -> bool:
+    above = other.parent
+    while above is not None:
+        if above is agent:
+            return True
+        above = above.parent
+    return False

@@ -1,0 +1,320 @@
+"""From exchanges to spans: who called, with which tool, on whose behalf.
+
+    Inference.opened(exchange, request)            events at once, the call is running
+    Inference.ended(exchange, request, response)   events of the answer
+    Inference.program_ended(...), idle(now)        ends of agents
+
+Invariants:
+- No clock, no I/O, no random ids: the same exchanges in the same order give the same events, so
+  that reading them again after a crash, or all of them for a `reindex`, adds nothing.
+- An exchange that was told before tells nothing again.
+- The cost of a call follows its own length, not the number of calls before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracelake.infer import events, lifecycle, tree
+from tracelake.infer.auxiliary import asks_for_summary, auxiliary_purpose
+from tracelake.infer.identity import Personas
+from tracelake.infer.placement import Asked, Placement, Sight, look, place
+from tracelake.infer.scope import read_scope
+from tracelake.infer.state import Call, Evidence, Thread
+from tracelake.infer.threads import core_atoms
+from tracelake.infer.toolspans import open_tools, parameters_of, take_results
+from tracelake.infer.traces import Traces
+from tracelake.wire import tools_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tracelake.infer.events import JsonEvent
+    from tracelake.infer.state import Agent, Trace
+    from tracelake.model import Exchange, Kind, Status
+    from tracelake.wire.call import Atom, Request, Response
+
+_KNOWN_TEXT_MAX = 200_000
+_RECENT_ATOMS = 40
+
+
+class Inference:
+    """Rebuilds the structure of agent programs from their provider calls, one call at a time.
+
+    Exchanges must come in order of time: `opened` by start, `ended` by end.
+    """
+
+    def __init__(self) -> None:
+        self._traces = Traces()
+        self._personas = Personas()
+        self._calls: dict[str, Call] = {}
+        self._told: dict[str, str] = {}
+
+    def trace_of(self, span_id: str) -> str | None:
+        """Trace id of an exchange that was opened here, None for one that is no provider call."""
+        return self._told.get(span_id)
+
+    def opened(self, exchange: Exchange, request: Request | None) -> list[JsonEvent]:
+        """Take a call that begins.
+
+        Args:
+            exchange: The exchange with its request; the response may be there already.
+            request: The request as `wire.read_request` reads it; None tells nothing.
+
+        Returns:
+            Events: results of tools that the request carries, new agents, the running call.
+        """
+        if request is None or exchange.span_id in self._told:
+            return []
+        scope = read_scope(exchange, request)
+        core = core_atoms(request.atoms)
+        asked = Asked(request, scope, self._personas.of(request.system), core, exchange.start_time)
+        purpose = auxiliary_purpose(request, core)
+        trace, sight = self._trace_and_sight(exchange, asked, is_auxiliary=purpose is not None)
+        self._told[exchange.span_id] = trace.trace_id
+        if purpose is not None:
+            return self._auxiliary(exchange, asked, trace, sight, purpose)
+        return self._placed(exchange, asked, trace, place(asked, trace, sight))
+
+    def _trace_and_sight(
+        self, exchange: Exchange, asked: Asked, *, is_auxiliary: bool
+    ) -> tuple[Trace, Sight]:
+        known = self._traces.known(asked.scope)
+        threads, phrases = self._traces.indexes(known, asked.scope)
+        sight = Sight() if is_auxiliary and known else look(asked, threads, phrases)
+        trace = known or sight.trace or self._traces.near(asked, is_auxiliary=is_auxiliary)
+        if trace is None:
+            trace = self._traces.add(exchange, asked.scope, threads, phrases)
+        self._traces.touch(trace, asked.scope, asked.start)
+        return trace, sight
+
+    def _placed(
+        self, exchange: Exchange, asked: Asked, trace: Trace, placement: Placement
+    ) -> list[JsonEvent]:
+        previous = placement.previous
+        agent, told = self._agent_for(exchange, asked, trace, placement)
+        thread = placement.thread
+        if thread is None:
+            thread = Thread(exchange.span_id, agent)
+        if thread not in agent.threads[-4:] and thread not in agent.threads:
+            agent.threads.append(thread)
+        thread.agent = agent
+        call = self._new_call(exchange, asked, trace, agent, placement.evidence)
+        call.thread = thread
+        call.is_summary = asks_for_summary(asked.request, asked.core)
+        new = asked.core
+        if previous is not None:
+            previous.is_continued = True
+            told += self._results_first(call, previous, asked)
+        else:
+            told += take_results(call, None, new)
+        thread.calls.append(call)
+        notes = {
+            "thread": thread.thread_id,
+            "retry_of": placement.retry_of.span_id if placement.retry_of else None,
+            "resample_of": placement.resample_of.span_id if placement.resample_of else None,
+        }
+        told.append(self._llm_opened(call, exchange, asked, notes))
+        trace.threads.add_request(call, asked.core)
+        return told
+
+    @staticmethod
+    def _results_first(call: Call, previous: Call, asked: Asked) -> list[JsonEvent]:
+        by_prefix = call.evidence.source in ("prefix", "echo", "handoff")
+        new = asked.core[previous.position :] if by_prefix else asked.core
+        return take_results(call, previous, new)
+
+    def _agent_for(
+        self, exchange: Exchange, asked: Asked, trace: Trace, placement: Placement
+    ) -> tuple[Agent, list[JsonEvent]]:
+        agent = placement.agent
+        if agent is None:
+            agent, told = tree.add_agent(
+                trace,
+                span_id=exchange.span_id,
+                start=asked.start,
+                scope=asked.scope,
+                persona=asked.persona,
+                parent=placement.parent,
+                via=placement.via,
+                evidence=placement.evidence,
+            )
+            agent.is_weak = placement.is_weak
+            return agent, told
+        if agent.is_provisional:
+            return agent, tree.take_over(agent, asked.scope, asked.persona, asked.start)
+        agent.personas.setdefault(asked.persona.fingerprint, asked.persona)
+        return agent, []
+
+    def _auxiliary(
+        self,
+        exchange: Exchange,
+        asked: Asked,
+        trace: Trace,
+        sight: Sight,
+        purpose: tuple[str, Kind],
+    ) -> list[JsonEvent]:
+        told: list[JsonEvent] = []
+        agent = sight.match.call.agent if sight.match is not None else None
+        if agent is None or agent.trace is not trace:
+            agent = trace.by_key.get(asked.scope.agent_key or "") or self._main_agent(trace)
+        evidence = Evidence("auxiliary", 0.8)
+        if agent is None:
+            agent, told = tree.add_agent(
+                trace,
+                span_id=exchange.span_id,
+                start=asked.start,
+                scope=asked.scope,
+                persona=self._personas.of(""),
+                parent=None,
+                via=None,
+                evidence=evidence,
+            )
+            agent.is_provisional = True
+        call = self._new_call(exchange, asked, trace, agent, evidence)
+        call.is_auxiliary, call.kind = True, purpose[1]
+        told.append(self._llm_opened(call, exchange, asked, {"purpose": purpose[0]}))
+        return told
+
+    @staticmethod
+    def _main_agent(trace: Trace) -> Agent | None:
+        if trace.root is not None and trace.has_inferred_root:
+            return next((a for a in trace.agents if a.parent is None and a is not trace.root), None)
+        return trace.root
+
+    def _new_call(
+        self, exchange: Exchange, asked: Asked, trace: Trace, agent: Agent, evidence: Evidence
+    ) -> Call:
+        call = Call(
+            span_id=exchange.span_id,
+            trace=trace,
+            agent=agent,
+            thread=None,
+            persona=asked.persona,
+            scope=asked.scope,
+            start=asked.start,
+            evidence=evidence,
+            model=asked.request.model,
+            position=len(asked.core),
+        )
+        agent.calls.append(call)
+        agent.in_flight += 1
+        trace.calls_in_flight += 1
+        trace.is_over = False
+        agent.last_activity = max(agent.last_activity or asked.start, asked.start)
+        self._calls[exchange.span_id] = call
+        return call
+
+    @staticmethod
+    def _llm_opened(
+        call: Call, exchange: Exchange, asked: Asked, notes: dict[str, Any]
+    ) -> JsonEvent:
+        client = exchange.client
+        attributes = {
+            "api": asked.request.api,
+            "path": exchange.path,
+            "upstream": exchange.upstream,
+            "client_pid": client.get("pid"),
+            **dict(asked.scope.aliases),
+            **notes,
+        }
+        return events.llm_opened(
+            call,
+            exchange,
+            asked.request,
+            kind=call.kind,
+            tools_fingerprint=tools_fingerprint(asked.request.tools),
+            attributes={key: value for key, value in attributes.items() if value is not None},
+        )
+
+    def ended(
+        self, exchange: Exchange, request: Request | None, response: Response | None
+    ) -> list[JsonEvent]:
+        """Take a call that ended, in whatever way.
+
+        Args:
+            exchange: The exchange with its end and outcome.
+            request: As given to `opened`, which is made up for when it was not called.
+            response: As `wire.read_response` reads it.
+
+        Returns:
+            Events: the end of the call, and a running tool span for each tool it asks for.
+        """
+        told = self.opened(exchange, request)
+        call = self._calls.pop(exchange.span_id, None)
+        if call is None or request is None or response is None:
+            return told
+        agent, trace = call.agent, call.trace
+        call.end = max(exchange.end_time or call.start, call.start)
+        call.status = _status(exchange, response)
+        agent.in_flight -= 1
+        trace.calls_in_flight -= 1
+        agent.last_activity = max(agent.last_activity or call.end, call.end)
+        trace.last_activity = max(trace.last_activity, call.end)
+        told.append(events.llm_ended(call, exchange, response, kind=call.kind))
+        if not call.is_auxiliary:
+            agent.last_status = call.status
+            told += self._answered(call, request, response)
+        if trace.is_over:
+            told += lifecycle.end_trace(trace)
+        return told
+
+    @staticmethod
+    def _answered(call: Call, request: Request, response: Response) -> list[JsonEvent]:
+        core = core_atoms(response.atoms)
+        trace = call.trace
+        trace.threads.add_answer(call, core, response.response_id)
+        if call.status != "ok":
+            return []
+        told = open_tools(call, response.atoms)
+        texts = [atom.text for atom in core if atom.kind == "text"]
+        call.answer_characters = sum(len(text) for text in texts)
+        known = _known_text(request, core_atoms(request.atoms[-_RECENT_ATOMS:]))
+        trace.phrases.add(texts, call, None, known=known)
+        for tool in call.tools:
+            trace.phrases.add([parameters_of(tool.arguments)], call, tool)
+        return told
+
+    def program_ended(
+        self, *, at: datetime, pid_key: str | None = None, run_id: str | None = None
+    ) -> list[JsonEvent]:
+        """End the agents of a client program.
+
+        Args:
+            at: When its end was seen.
+            pid_key: `scope.process_key(exchange.client)` of the process that is gone.
+            run_id: Run that is over.
+        """
+        told: list[JsonEvent] = []
+        for trace in self._traces.of_program(pid_key=pid_key, run_id=run_id):
+            trace.last_activity = max(trace.last_activity, min(at, trace.last_activity))
+            told += lifecycle.end_trace(trace)
+        return told
+
+    def idle(self, now: datetime) -> list[JsonEvent]:
+        """End the agents of traces that have been quiet for long, and forget those of old ones."""
+        told: list[JsonEvent] = []
+        for trace in self._traces.quiet(now):
+            told += lifecycle.end_idle(trace, now)
+        for trace in self._traces.forget(now):
+            for agent in trace.agents:
+                for call in agent.calls:
+                    self._told.pop(call.span_id, None)
+        return told
+
+
+def _status(exchange: Exchange, response: Response) -> Status:
+    if exchange.outcome == "client_disconnected":
+        return "cancelled"
+    failed = exchange.status is None or exchange.status >= 400
+    if response.error_type is not None or response.error is not None or failed:
+        return "error"
+    return "ok" if exchange.outcome == "ok" else "error"
+
+
+def _known_text(request: Request, recent: Sequence[Atom]) -> str:
+    """What the prompt itself said: an answer that repeats it is not where it comes from."""
+    first = next((a.text for a in request.atoms if a.role == "user" and a.kind == "text"), "")
+    said = [a.text for a in recent if a.role != "assistant"]
+    return "\n".join([request.system, first, *said])[:_KNOWN_TEXT_MAX]

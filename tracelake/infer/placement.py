@@ -1,0 +1,267 @@
+"""Where a call belongs: which conversation it continues, or who started a new one.
+
+First what is explicit, then what the content shows, then time:
+the agent named by a header; the continued conversation (and whether another agent took it over);
+a repeated request; a summary that a conversation goes on from; the tool call or answer whose words
+the prompt repeats; an agent of the same persona; the tool call that is being waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tracelake.infer.auxiliary import asks_for_summary
+from tracelake.infer.delegation import choose_link, waiting_tool
+from tracelake.infer.identity import is_same_persona
+from tracelake.infer.names import name_from_tool
+from tracelake.infer.state import Evidence
+from tracelake.infer.tree import top_level_agent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tracelake.infer.delegation import Link
+    from tracelake.infer.identity import Persona
+    from tracelake.infer.phrases import PhraseIndex
+    from tracelake.infer.scope import Scope
+    from tracelake.infer.state import Agent, Call, Thread, ToolCall, Trace
+    from tracelake.infer.threads import Match, MatchKind, ThreadIndex
+    from tracelake.wire.call import Atom, Request
+
+_MATCH_CONFIDENCE: dict[MatchKind, float] = {
+    "response_id": 1.0,
+    "prefix": 0.99,
+    "echo": 0.9,
+    "ids": 0.9,
+    "answer": 0.8,
+}
+_FAILED = frozenset({"error", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as the placement sees it."""
+
+    request: Request
+    scope: Scope
+    persona: Persona
+    core: Sequence[Atom]
+    start: datetime
+
+    @property
+    def messages(self) -> list[str]:
+        """Texts that the program wrote: user messages, and system messages among them."""
+        return [
+            atom.text
+            for atom in self.request.atoms
+            if atom.kind == "text" and atom.role != "assistant"
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the content of a request shows of earlier calls; at most one of the three is set.
+
+    Attributes:
+        match: The call it continues.
+        same: A call with the same request.
+        link: What started the conversation.
+    """
+
+    match: Match | None = None
+    same: Call | None = None
+    link: Link | None = None
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace that the content points to."""
+        if self.match is not None:
+            return self.match.call.trace
+        if self.link is not None:
+            return self.link.call.trace
+        if self.same is not None and self.same.status in _FAILED:
+            return self.same.trace
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a call goes.
+
+    Attributes:
+        evidence: What it rests on.
+        agent: The agent that made it; None for a new agent.
+        thread: The conversation it continues; None for a new one.
+        previous: The call that it continues.
+        parent: Agent that delegated to the new agent; None for a top-level one.
+        via: Tool call that delegated to the new agent.
+        is_weak: The parent rests on time alone.
+        retry_of: The failed call that it repeats; resample_of: the call that it repeats otherwise.
+    """
+
+    evidence: Evidence
+    agent: Agent | None = None
+    thread: Thread | None = None
+    previous: Call | None = None
+    parent: Agent | None = None
+    via: ToolCall | None = None
+    is_weak: bool = False
+    retry_of: Call | None = None
+    resample_of: Call | None = None
+
+
+def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
+    """Compare a request with the earlier calls of an index."""
+
+    def may_link(call: Call) -> bool:
+        return call.scope.agent_key == asked.scope.agent_key and call.start <= asked.start
+
+    previous = asked.request.parameters.get("previous_response_id")
+    match = threads.find(
+        asked.core,
+        may_link=may_link,
+        previous_response_id=previous if isinstance(previous, str) else None,
+    )
+    if match is not None:
+        return Sight(match=match)
+    same = threads.find_same(asked.core, may_link=may_link)
+    if same is not None and not repeats(asked, same):
+        same = None
+    found = phrases.search(asked.messages, [asked.request.system])
+    link = choose_link(found, persona=asked.persona, start=asked.start)
+    return Sight(same=same, link=link)
+
+
+def repeats(asked: Asked, call: Call) -> bool:
+    """Whether a request with the same messages is the same in its model and persona too."""
+    return call.model == asked.request.model and is_same_persona(call.persona, asked.persona)
+
+
+def place(asked: Asked, trace: Trace, sight: Sight) -> Placement:
+    """Decide where a call goes in its trace."""
+    if sight.match is not None and sight.match.call.trace is trace:
+        return _continue(asked, sight.match)
+    same = sight.same if sight.same is not None and sight.same.trace is trace else None
+    link = sight.link if sight.link is not None and sight.link.call.trace is trace else None
+    if same is not None and not _is_fresh_delegation(link, same):
+        return _repeat(same)
+    if link is not None and link.kind == "summary":
+        return _go_on(link)
+    return _by_header(asked, trace, link) or _start(asked, trace, link)
+
+
+def _continue(asked: Asked, match: Match) -> Placement:
+    call = match.call
+    evidence = Evidence(match.kind, _MATCH_CONFIDENCE[match.kind])
+    thread = call.thread
+    # a conversation that was continued before and goes on from there again is a branch
+    if thread is not None and match.kind in ("prefix", "echo") and call.is_continued:
+        thread = None
+    agent = call.agent if call.thread is None or thread is None else call.thread.agent
+    if asked.scope.agent_key is not None or _speaks_as(agent, asked.persona):
+        return Placement(evidence, agent, thread, call)
+    back = _earlier_speaker(agent, asked.persona)
+    if back is not None:
+        return Placement(evidence, back, thread, call)
+    if not asked.persona.fingerprint or asks_for_summary(asked.request, asked.core):
+        return Placement(evidence, agent, thread, call)
+    via = _handoff_tool(asked, call)
+    return Placement(
+        Evidence("handoff", 0.9 if via else 0.8), None, thread, call, parent=agent, via=via
+    )
+
+
+def _speaks_as(agent: Agent, persona: Persona) -> bool:
+    return any(is_same_persona(persona, known) for known in agent.personas.values())
+
+
+def _earlier_speaker(agent: Agent, persona: Persona) -> Agent | None:
+    """An agent of the same conversation that this one was handed off from, or handed off to."""
+    seen = agent
+    while seen.parent is not None:
+        if _speaks_as(seen.parent, persona):
+            return seen.parent
+        siblings = [a for a in seen.parent.children if a.threads and _speaks_as(a, persona)]
+        shared = [a for a in siblings if any(t in seen.threads for t in a.threads)]
+        if shared:
+            return shared[0]
+        seen = seen.parent
+    own = [a for a in agent.children if _speaks_as(a, persona)]
+    return next((a for a in own if any(t in agent.threads for t in a.threads)), None)
+
+
+def _handoff_tool(asked: Asked, call: Call) -> ToolCall | None:
+    """The tool call of the previous answer that handed the conversation over."""
+    answered = {a.id for a in asked.core[call.position :] if a.kind == "tool_result" and a.id}
+    tools = [tool for tool in call.tools if tool.call_id in answered]
+    if not tools:
+        return None
+    role = (asked.persona.role or "").lower()
+
+    def names_agent(tool: ToolCall) -> bool:
+        name = name_from_tool(tool.name)
+        return bool(name) and any(word in role for word in name.lower().split())
+
+    return next((tool for tool in tools if names_agent(tool)), tools[-1])
+
+
+def _is_fresh_delegation(link: Link | None, same: Call) -> bool:
+    """Whether a repeated prompt is another child of an equal tool call, not a repetition."""
+    tool = link.tool if link is not None else None
+    return tool is not None and not tool.children and tool is not same.agent.via
+
+
+def _repeat(same: Call) -> Placement:
+    if same.status in _FAILED:
+        return Placement(Evidence("retry", 0.95), same.agent, same.thread, None, retry_of=same)
+    return Placement(Evidence("resample", 0.8), same.agent, None, None, resample_of=same)
+
+
+def _go_on(link: Link) -> Placement:
+    call = link.call
+    return Placement(link.evidence, call.agent, call.thread, call)
+
+
+def _by_header(asked: Asked, trace: Trace, link: Link | None) -> Placement | None:
+    """An agent that a header names: known, or new under the agent that a header or link names."""
+    key = asked.scope.agent_key
+    if key is None:
+        return None
+    known = trace.by_key.get(key)
+    if known is not None:
+        return Placement(Evidence("header", 1.0), known)
+    parent = trace.by_key.get(asked.scope.parent_key or "")
+    tool = link.tool if link is not None else None
+    if tool is not None and (parent is None or tool.call.agent is parent):
+        return Placement(Evidence("header+tool_text", 0.98), parent=tool.call.agent, via=tool)
+    if parent is None and (trace.root is None or trace.root.is_provisional):
+        return None
+    if parent is None:
+        parent = trace.root
+    assert parent is not None  # noqa: S101 - decided above
+    waiting = waiting_tool([parent], persona=asked.persona, messages=asked.messages)
+    return Placement(Evidence("header", 0.8 if waiting else 0.7), parent=parent, via=waiting)
+
+
+def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
+    if link is not None and link.kind == "tool" and link.tool is not None:
+        return Placement(link.evidence, parent=link.call.agent, via=link.tool)
+    top = top_level_agent(trace, asked.persona)
+    if top is not None:
+        return Placement(Evidence("identity", 0.8), top)
+    if link is not None and link.kind == "flow":
+        return Placement(link.evidence, parent=link.call.agent)
+    if link is not None and link.call.agent.parent is not None:
+        source = link.call.agent
+        return Placement(link.evidence, parent=source.parent, via=source.via)
+    waiting = waiting_tool(trace.agents, persona=asked.persona, messages=asked.messages)
+    if waiting is not None:
+        again = [a for a in waiting.children if a.is_weak and _speaks_as(a, asked.persona)]
+        if again:
+            return Placement(Evidence("time", 0.5), again[0])
+        return Placement(
+            Evidence("time", 0.5), parent=waiting.call.agent, via=waiting, is_weak=True
+        )
+    return Placement(Evidence("first_seen", 0.7 if trace.root else 0.9))

@@ -1,0 +1,178 @@
+"""Which earlier call a request continues.
+
+A request that continues a conversation holds the earlier request as its prefix, then (usually) the
+earlier answer. Each call is filed under a key of its request: length, and the atoms at a few fixed
+positions. A new request is tried at every place where an assistant turn begins, last first, so the
+cost does not grow with the number of earlier calls.
+
+Core atoms leave out what clients add, move or drop between turns: system and developer messages,
+thinking, and reminder blocks. A tool call or result counts by its id, because clients shorten old
+results.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracelake.infer.state import Call
+    from tracelake.wire.call import Atom
+
+MatchKind = Literal["response_id", "prefix", "echo", "ids", "answer"]
+
+_REMINDER = re.compile(r"<([\w-]*reminder)>.*?</\1>\s*", re.DOTALL)
+_LEFT_OUT = frozenset({"system", "developer"})
+_TURNS_TRIED = 400
+_SAME_KEY_KEPT = 64
+#: An answer shorter than this says too little to recognise a conversation by.
+_ANSWER_MIN_CHARS = 40
+_ANSWERS_TRIED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The call that a request continues, and how that was seen."""
+
+    call: Call
+    kind: MatchKind
+
+
+def without_reminders(text: str) -> str:
+    """Text without reminder blocks, stripped."""
+    return _REMINDER.sub("", text).strip() if "reminder>" in text else text.strip()
+
+
+def core_atoms(atoms: Sequence[Atom]) -> list[Atom]:
+    """The atoms that a continued conversation repeats unchanged."""
+    return [
+        atom
+        for atom in atoms
+        if atom.kind != "thinking"
+        and atom.role not in _LEFT_OUT
+        and (atom.kind != "text" or (atom.text != "" and _has_substance(atom.text)))
+    ]
+
+
+def _has_substance(text: str) -> bool:
+    return "reminder>" not in text or without_reminders(text) != ""
+
+
+def atom_key(atom: Atom) -> int:
+    """A key under which the same atom is recognised when it is sent again."""
+    if atom.kind == "tool_result" and atom.id:
+        return hash(("tool_result", atom.id))
+    if atom.kind == "tool_call":
+        return hash(("tool_call", atom.id, atom.name, atom.arguments))
+    return hash((atom.role == "assistant", atom.kind, without_reminders(atom.text), atom.id))
+
+
+def prefix_key(core: Sequence[Atom], length: int) -> int:
+    """A key of the first `length` core atoms."""
+    if length == 0:
+        return hash(("prefix", 0))
+    places = (0, length // 4, length // 2, 3 * length // 4, length - 1)
+    return hash((length, *(atom_key(core[place]) for place in places)))
+
+
+def answer_key(core: Sequence[Atom]) -> int:
+    """A key of the core atoms of an answer."""
+    return hash(tuple(atom_key(atom) for atom in core))
+
+
+class ThreadIndex:
+    """Calls by the keys under which a continuation finds them."""
+
+    def __init__(self) -> None:
+        self._by_request: dict[int, list[Call]] = {}
+        self._by_call_id: dict[str, Call] = {}
+        self._by_response_id: dict[str, Call] = {}
+        self._by_answer: dict[int, Call] = {}
+
+    def add_request(self, call: Call, core: Sequence[Atom]) -> None:
+        """File a call under its request."""
+        same = self._by_request.setdefault(prefix_key(core, len(core)), [])
+        same.append(call)
+        del same[:-_SAME_KEY_KEPT]
+        for atom in core[-_TURNS_TRIED:]:
+            if atom.kind == "tool_call" and atom.id:
+                self._by_call_id.setdefault(atom.id, call)
+
+    def add_answer(self, call: Call, core: Sequence[Atom], response_id: str | None) -> None:
+        """File a call under its answer; sets the answer's key on the call."""
+        if response_id:
+            self._by_response_id[response_id] = call
+        if not core:
+            return
+        call.answer_key, call.answer_length = answer_key(core), len(core)
+        for atom in core:
+            if atom.kind == "tool_call" and atom.id:
+                self._by_call_id[atom.id] = call
+            elif atom.kind == "text" and len(atom.text) >= _ANSWER_MIN_CHARS:
+                self._by_answer[atom_key(atom)] = call
+
+    def find(
+        self,
+        core: Sequence[Atom],
+        *,
+        may_link: Callable[[Call], bool],
+        previous_response_id: str | None = None,
+    ) -> Match | None:
+        """The call that a request with these core atoms continues, or None."""
+        if previous_response_id is not None:
+            known = self._by_response_id.get(previous_response_id)
+            if known is not None and may_link(known):
+                return Match(known, "response_id")
+        return self._by_prefix(core, may_link) or self._by_parts(core, may_link)
+
+    def find_same(self, core: Sequence[Atom], *, may_link: Callable[[Call], bool]) -> Call | None:
+        """The latest call with exactly these core atoms in its request, or None."""
+        if not core:
+            return None
+        same = self._by_request.get(prefix_key(core, len(core)), ())
+        return next((call for call in reversed(same) if may_link(call)), None)
+
+    def _by_prefix(self, core: Sequence[Atom], may_link: Callable[[Call], bool]) -> Match | None:
+        tried = 0
+        for place in range(len(core) - 1, 0, -1):
+            if core[place].role != "assistant" or core[place - 1].role == "assistant":
+                continue
+            tried += 1
+            if tried > _TURNS_TRIED:
+                return None
+            calls = self._by_request.get(prefix_key(core, place))
+            found = self._best(core, place, [c for c in calls if may_link(c)]) if calls else None
+            if found is not None:
+                return found
+        return None
+
+    @staticmethod
+    def _best(core: Sequence[Atom], place: int, calls: list[Call]) -> Match | None:
+        if not calls:
+            return None
+        full = [
+            call
+            for call in calls
+            if call.answer_key is not None
+            and call.answer_key == answer_key(core[place : place + call.answer_length])
+        ]
+        ranked = sorted(full or calls, key=lambda call: (not call.is_continued, call.start))
+        return Match(ranked[-1], "prefix" if full else "echo")
+
+    def _by_parts(self, core: Sequence[Atom], may_link: Callable[[Call], bool]) -> Match | None:
+        """A history that was shortened or rewritten: by tool call ids, else by answers."""
+        answers = 0
+        for atom in reversed(core[-_TURNS_TRIED:]):
+            if atom.kind in ("tool_call", "tool_result") and atom.id:
+                known = self._by_call_id.get(atom.id)
+                if known is not None and may_link(known):
+                    return Match(known, "ids")
+            elif atom.role == "assistant" and len(atom.text) >= _ANSWER_MIN_CHARS:
+                answers += 1
+                known = self._by_answer.get(atom_key(atom))
+                if answers <= _ANSWERS_TRIED and known is not None and may_link(known):
+                    return Match(known, "answer")
+        return None
