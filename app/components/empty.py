@@ -1,0 +1,40 @@
+"""What a page says while it has nothing to show, and the way on from there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app import navigation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlit.delta_generator import DeltaGenerator
+
+
+def render_empty_lake() -> None:
+    """The lake holds no trace yet."""
+    with _middle():
+        st.markdown("### Nothing recorded yet")
+        st.markdown(
+            "Point a client's base URL at Trace Lake and every call it makes appears here, "
+            "or run the demo: it needs no key."
+        )
+        if st.button("Connect a client or run the demo", type="primary", icon=":material/cable:"):
+            navigation.go("connect")
+
+
+def render_no_match(*, on_clear: Callable[[], None]) -> None:
+    """No trace matches the filters."""
+    with _middle():
+        st.markdown("### No trace matches these filters")
+        st.markdown("Widen the days, drop a condition, or take all of them back.")
+        st.button("Clear filters", type="primary", icon=":material/close:", on_click=on_clear)
+
+
+def _middle() -> DeltaGenerator:
+    st.space("large")
+    _, middle, _ = st.columns([1, 1.4, 1])
+    return middle.container(border=True)

@@ -1,0 +1,146 @@
+"""The filter bar of a list of traces; every control stands in the URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import streamlit as st
+
+from app import state
+from tracelake.model import STATUSES
+from tracelake.query.traces import ORDERS, TraceFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from streamlit.delta_generator import DeltaGenerator
+
+    from app.data import Facets
+    from tracelake.query.traces import Order
+
+#: URL parameters of the filter bar; public, see `app.state`.
+KEYS = (
+    "q", "days", "agent", "model", "tool", "status", "source",
+    "errors", "min_cost", "min_seconds", "order", "page",
+)  # fmt: skip
+_ORDER_LABELS: dict[Order, str] = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "costliest": "Highest cost",
+    "slowest": "Longest",
+    "most_errors": "Most errors",
+}
+
+
+def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
+    """Draw the bar; returns the filter and the order that the URL and the controls say."""
+    bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    text = bar.text_input(
+        "Text",
+        key="q",
+        bind="query-params",
+        placeholder="Search prompts, answers, results",
+        icon=":material/search:",
+        on_change=_to_first_page,
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    days = cast(
+        "tuple[date, ...]",
+        bar.date_input(
+            "Days (UTC)",
+            value=[],
+            key="days",
+            bind="query-params",
+            format="YYYY-MM-DD",
+            on_change=_to_first_page,
+            label_visibility="collapsed",
+            width=200,
+        ),
+    )
+    agents = _choice(bar, "agent", "Agent", facets.agents)
+    models = _choice(bar, "model", "Model", facets.models)
+    tools = _choice(bar, "tool", "Tool", facets.tools)
+    errors = bar.toggle("Errors", key="errors", bind="query-params", on_change=_to_first_page)
+    with bar.popover("More", icon=":material/tune:", width="content"):
+        statuses = st.pills(
+            "Status",
+            sorted(STATUSES),
+            selection_mode="multi",
+            key="status",
+            bind="query-params",
+            on_change=_to_first_page,
+        )
+        sources = st.pills(
+            "Source",
+            facets.sources,
+            selection_mode="multi",
+            key="source",
+            bind="query-params",
+            on_change=_to_first_page,
+        )
+        min_cost = _least("min_cost", "Cost at least, US dollars", step=0.01)
+        min_seconds = _least("min_seconds", "Duration at least, seconds", step=1.0)
+    order = bar.selectbox(
+        "Order",
+        list(ORDERS),
+        format_func=lambda name: _ORDER_LABELS[name],
+        key="order",
+        bind="query-params",
+        on_change=_to_first_page,
+        label_visibility="collapsed",
+        width=132,
+    )
+    wanted = TraceFilter(
+        since=days[0] if days else None,
+        until=days[1] if len(days) > 1 else None,
+        agents=agents,
+        models=models,
+        tools=tools,
+        statuses=tuple(statuses),
+        sources=tuple(sources),
+        with_errors=errors,
+        min_cost_usd=min_cost,
+        min_duration_s=min_seconds,
+        text=text.strip() or None,
+    )
+    if not wanted.is_empty:
+        bar.button("Clear", icon=":material/close:", type="tertiary", on_click=clear)
+    return wanted, order
+
+
+def clear() -> None:
+    """Take every filter back."""
+    state.drop(*KEYS)
+
+
+def _choice(bar: DeltaGenerator, key: str, label: str, options: Sequence[str]) -> tuple[str, ...]:
+    chosen = bar.multiselect(
+        label,
+        options,
+        key=key,
+        bind="query-params",
+        placeholder=label,
+        on_change=_to_first_page,
+        label_visibility="collapsed",
+        width=128,
+    )
+    return tuple(chosen)
+
+
+def _least(key: str, label: str, *, step: float) -> float | None:
+    return st.number_input(
+        label,
+        min_value=0.0,
+        value=None,
+        step=step,
+        key=key,
+        bind="query-params",
+        placeholder="any",
+        on_change=_to_first_page,
+    )
+
+
+def _to_first_page() -> None:
+    state.drop("page")

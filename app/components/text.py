@@ -1,0 +1,81 @@
+"""Numbers and times as people read them; unknown is a dash, never a zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DASH = "—"
+#: Glyph of a status where colour cannot be had.
+STATUS_MARK = {"running": "◌", "ok": "●", "error": "▲", "cancelled": "◼", "lost": "?"}
+#: Name of the theme colour of a status, as Streamlit's markdown knows it.
+STATUS_COLOUR = {
+    "running": "blue",
+    "ok": "green",
+    "error": "red",
+    "cancelled": "gray",
+    "lost": "orange",
+}
+
+
+def cost(usd: float | None) -> str:
+    """US dollars with as many digits as they are worth, for example `$1.23` or `$0.00042`."""
+    if usd is None:
+        return DASH
+    if usd == 0 or usd >= 100:
+        return f"${usd:,.0f}"
+    return f"${usd:.2f}" if usd >= 1 else f"${usd:.2g}" if usd < 0.01 else f"${usd:.3f}"
+
+
+def duration(ms: float | None) -> str:
+    """Milliseconds as `840 ms`, `12.3 s`, `4 min 05 s` or `2 h 10 min`."""
+    if ms is None:
+        return DASH
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: float | None) -> str:
+    """A count as `950`, `12.3k` or `4.56M`."""
+    if number is None:
+        return DASH
+    if number < 10_000:
+        return f"{number:,.0f}"
+    return f"{number / 1000:.1f}k" if number < 1_000_000 else f"{number / 1_000_000:.2f}M"
+
+
+def size(size_bytes: float | None) -> str:
+    """Bytes as `12 kB`, `3.4 MB` or `1.2 GB`."""
+    if size_bytes is None:
+        return DASH
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def moment(at: datetime | None) -> str:
+    """A time as `2026-11-22 10:04:31` UTC."""
+    return DASH if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 trace`, `2 traces`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def first_line(text: str | None, limit: int = 120) -> str:
+    """Text on one line, cut with an ellipsis."""
+    joined = " ".join((text or "").split())
+    return joined if len(joined) <= limit else f"{joined[: limit - 1]}…"

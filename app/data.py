@@ -1,0 +1,296 @@
+"""What the pages show: the only module that collects frames for them.
+
+Results are cached by what was asked and by the state of the lake, so that a page redrawn without
+news costs nothing and news is never hidden.
+
+Invariants:
+- Pages get plain values: lists of dictionaries with JSON columns parsed, or frozen values.
+- Nothing here draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import streamlit as st
+
+from app import service
+from tracelake import schema
+from tracelake.errors import NotInLake
+from tracelake.query import rollups
+from tracelake.query.traces import TraceFilter, filter_spans, filter_traces, sort_traces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from tracelake.query.traces import Order
+
+#: Columns of a trace that its list shows; `final_output` may be long and is read on its own.
+_LISTED = tuple(name for name in schema.TRACES.names if name != "final_output")
+#: Columns of a span that a tree shows: all but the payloads.
+_LIGHT = tuple(
+    name
+    for name in schema.SPANS.names
+    if name
+    not in {
+        "request", "system", "messages", "tools", "response", "response_blocks", "parameters",
+        "result", "attributes",
+    }
+)  # fmt: skip
+_CACHED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    """One page of a list of traces: its rows and how many traces match in all."""
+
+    rows: list[dict[str, Any]]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What there is to filter by: every agent, model, tool and source of the lake, sorted."""
+
+    agents: tuple[str, ...]
+    models: tuple[str, ...]
+    tools: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollups:
+    """The charts of a selection; each a list of rows as `tracelake.query.rollups` names them."""
+
+    totals: dict[str, Any]
+    cost_by_model: list[dict[str, Any]]
+    calls_by_day: list[dict[str, Any]]
+    latency_by_day: list[dict[str, Any]]
+
+
+def has_traces() -> bool:
+    """Whether the lake holds a trace."""
+    return _has_traces(snapshot_id())
+
+
+def list_traces(
+    wanted: TraceFilter, *, order: Order = "newest", page: int = 1, page_size: int = 50
+) -> TracePage:
+    """One page of the traces that match.
+
+    Args:
+        wanted: The conditions.
+        order: One of `tracelake.query.traces.ORDERS`.
+        page: From 1.
+        page_size: Rows a page.
+
+    Returns:
+        Rows with every column of `traces` but `final_output`, `agents` and `models` as lists.
+    """
+    return _list_traces(wanted, order, page, page_size, snapshot_id())
+
+
+def trace_facets() -> Facets:
+    """What there is to filter by."""
+    return _facets(snapshot_id())
+
+
+def rollup(wanted: TraceFilter) -> Rollups:
+    """Sums and charts over the traces that match."""
+    return _rollup(wanted, snapshot_id())
+
+
+def read_trace(trace_id: str) -> dict[str, Any]:
+    """The roll-up of one trace, every column.
+
+    Raises:
+        NotInLake: There is no such trace.
+    """
+    return _read_trace(trace_id, snapshot_id())
+
+
+def read_spans(trace_id: str) -> list[dict[str, Any]]:
+    """Every span of a trace in start order, without the payloads.
+
+    Raises:
+        NotInLake: There is no such trace.
+    """
+    return _read_spans(trace_id, snapshot_id())
+
+
+def read_span(trace_id: str, span_id: str) -> dict[str, Any]:
+    """One span, every column, JSON columns parsed.
+
+    Raises:
+        NotInLake: There is no such trace or span.
+    """
+    return _read_span(trace_id, span_id, snapshot_id())
+
+
+def experiments(trace_id: str, span_id: str) -> list[dict[str, Any]]:
+    """The LLM spans of playground tests of one span, oldest first, every column."""
+    return _experiments(trace_id, span_id, snapshot_id())
+
+
+def export_parquet(wanted: TraceFilter, trace_ids: Sequence[str] = ()) -> bytes:
+    """The spans of a selection as one Parquet file, sorted by trace and start.
+
+    Args:
+        wanted: The conditions; used when no trace is named.
+        trace_ids: These traces alone.
+    """
+    spans, traces = _frames()
+    if trace_ids:
+        selected = spans.filter(nw.col("trace_id").is_in(list(trace_ids)))
+        selected = selected.sort("trace_id", "start_time", "span_id")
+    else:
+        selected = filter_spans(spans, traces, wanted)
+    buffer = io.BytesIO()
+    _collect(selected).write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def jsonable(row: dict[str, Any], table: schema.Table) -> dict[str, Any]:
+    """A row with its JSON columns parsed; text that is not JSON stays text."""
+    names = {column.name for column in table.columns if column.dtype == "json"}
+    return {name: _parsed(value) if name in names else value for name, value in row.items()}
+
+
+def snapshot_id() -> str:
+    """Changes whenever a reader of the lake could see something new."""
+    lake = service.lake()
+    state = sorted((entry.name, entry.stat().st_size) for entry in _files(lake.hot))
+    if lake.location.is_local:
+        tables = Path(lake.path)
+        state += [(name, len(_files(tables / name / "_delta_log"))) for name in ("spans", "traces")]
+    return hashlib.blake2b(repr(state).encode(), digest_size=12).hexdigest()
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _has_traces(snapshot: str) -> bool:
+    del snapshot
+    return not service.lake().traces().select("trace_id").head(1).collect().is_empty()
+
+
+@st.cache_data(max_entries=_CACHED, show_spinner=False)
+def _list_traces(
+    wanted: TraceFilter, order: Order, page: int, page_size: int, snapshot: str
+) -> TracePage:
+    del snapshot
+    spans, traces = _frames()
+    found = filter_traces(traces, spans, wanted)
+    total = int(_collect(found.select(nw.len())).item())
+    rows = sort_traces(found.select(*_LISTED), order)
+    start = (page - 1) * page_size
+    frame = rows.to_native().slice(start, page_size).collect()
+    return TracePage([jsonable(row, schema.TRACES) for row in frame.iter_rows(named=True)], total)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _facets(snapshot: str) -> Facets:
+    del snapshot
+    spans, traces = _frames()
+    names = _collect(traces.select("agents", "models").unique())
+    tools = _collect(spans.select("tool_name").unique())["tool_name"]
+    sources = _collect(spans.select("source").unique())["source"]
+    return Facets(
+        agents=_named(names["agents"].to_list()),
+        models=_named(names["models"].to_list()),
+        tools=tuple(sorted(tools.drop_nulls())),
+        sources=tuple(sorted(sources.drop_nulls())),
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _rollup(wanted: TraceFilter, snapshot: str) -> Rollups:
+    del snapshot
+    spans, traces = _frames()
+    chosen = filter_traces(traces, spans, wanted)
+    if not wanted.is_empty:
+        spans = spans.join(chosen.select("trace_id"), on="trace_id", how="semi")
+    return Rollups(
+        totals=_rows(rollups.totals(chosen))[0],
+        cost_by_model=_rows(rollups.cost_by_model(spans)),
+        calls_by_day=_rows(rollups.calls_by_day(spans)),
+        latency_by_day=_rows(rollups.latency_by_day(spans)),
+    )
+
+
+@st.cache_data(max_entries=_CACHED, show_spinner=False)
+def _read_trace(trace_id: str, snapshot: str) -> dict[str, Any]:
+    del snapshot
+    rows = _rows(_frames()[1].filter(nw.col("trace_id") == trace_id))
+    if not rows:
+        raise NotInLake(f"no trace {trace_id!r} in this lake")
+    return jsonable(rows[0], schema.TRACES)
+
+
+@st.cache_data(max_entries=_CACHED, show_spinner=False)
+def _read_spans(trace_id: str, snapshot: str) -> list[dict[str, Any]]:
+    del snapshot
+    return list(service.lake().trace(trace_id).select(_LIGHT).iter_rows(named=True))
+
+
+@st.cache_data(max_entries=_CACHED, show_spinner=False)
+def _read_span(trace_id: str, span_id: str, snapshot: str) -> dict[str, Any]:
+    del snapshot
+    frame = service.lake().trace(trace_id).filter(span_id=span_id)
+    if frame.is_empty():
+        raise NotInLake(f"no span {span_id!r} in trace {trace_id!r}")
+    return jsonable(frame.row(0, named=True), schema.SPANS)
+
+
+@st.cache_data(max_entries=_CACHED, show_spinner=False)
+def _experiments(trace_id: str, span_id: str, snapshot: str) -> list[dict[str, Any]]:
+    del snapshot
+    spans, _ = _frames()
+    found = spans.filter(
+        nw.col("source") == "playground",
+        nw.col("kind") == "llm",
+        nw.col("forked_from_trace_id") == trace_id,
+        nw.col("original_span_id") == span_id,
+    )
+    return [jsonable(row, schema.SPANS) for row in _rows(found.sort("start_time"))]
+
+
+def _files(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+
+
+def _frames() -> tuple[nw.LazyFrame[Any], nw.LazyFrame[Any]]:
+    lake = service.lake()
+    return nw.from_native(lake.spans()), nw.from_native(lake.traces())
+
+
+def _collect(frame: nw.LazyFrame[Any]) -> pl.DataFrame:
+    return frame.collect("polars").to_native()
+
+
+def _rows(frame: nw.LazyFrame[Any]) -> list[dict[str, Any]]:
+    return list(_collect(frame).iter_rows(named=True))
+
+
+def _named(lists: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({name for text in lists for name in _parsed(text) or ()}))
+
+
+def _parsed(value: str | None) -> Any:
+    if value is None:
+        return None
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

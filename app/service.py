@@ -1,0 +1,95 @@
+"""What lives as long as the app's process: the lake, the collector and their start and stop.
+
+Invariants:
+- One lake a process: `TRACELAKE_DIR`, else `~/.tracelake`.
+- The collector is adopted when one of the same lake runs already, and then outlives the app.
+- Other machines are served only with `TRACELAKE_TOKEN`.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import sys
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from anyio import to_thread
+
+from app import hub
+from app.routes import guard
+from tracelake.config import locate
+from tracelake.ingest import collector
+from tracelake.lake import Lake
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from tracelake.config import Location
+
+_LOG = logging.getLogger("tracelake.app")
+
+
+@functools.cache
+def location() -> Location:
+    """Where the lake of this process lives."""
+    return locate()
+
+
+@functools.cache
+def lake() -> Lake:
+    """The lake of this process, shared by every session and route."""
+    return Lake(location())
+
+
+@functools.cache
+def running_collector() -> collector.Collector:
+    """The collector of this lake, adopted or started at the first call.
+
+    Raises:
+        TraceLakeError: It could not be started; the next call tries again.
+    """
+    return collector.ensure_running(location(), collector.Options(any_port=True))
+
+
+@functools.cache
+def app_version() -> str:
+    """The installed version of Trace Lake."""
+    return version("tracelake")
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, object]]:
+    """Start the live hub and the collector with the app, and stop with it what it started."""
+    # what is loaded by now stays: taken out of every later collection
+    gc.collect()
+    gc.freeze()
+    hub.start(lake())
+    try:
+        running = await to_thread.run_sync(running_collector)
+    except Exception:  # noqa: BLE001 - the pages show it; what is recorded stays readable
+        _LOG.exception("the collector did not start")
+        running = None
+    try:
+        yield {}
+    finally:
+        await to_thread.run_sync(hub.stop)
+        if running is not None:
+            await to_thread.run_sync(running.stop)
+
+
+def refuse_open_binding() -> None:
+    """End the process when it is about to serve other machines without an access token."""
+    address = st.get_option("server.address")
+    if guard.access_token() is not None:
+        # the owner chose to be reached under names that only he knows
+        st.set_option("server.allowedHosts", [])
+    elif not guard.is_loopback(address or "0.0.0.0"):
+        sys.exit(
+            f"tracelake: refusing to listen on {address or 'every address'}: "
+            f"set {guard.TOKEN_ENV} to a secret that visitors must know, "
+            "or leave out --server.address"
+        )

@@ -1,0 +1,64 @@
+"""Session state and URL parameters: every key in one place.
+
+Invariants:
+- Only this module touches `st.session_state` and `st.query_params`.
+- A name in `Param` is public: it stands in shared URLs, so it is never renamed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app.routes import guard
+
+
+class Param:
+    """Names of URL parameters."""
+
+    TRACE = "trace"
+    SPAN = "span"
+    TOKEN = "token"  # noqa: S105 - a name
+
+
+def param(name: str) -> str | None:
+    """The value of a URL parameter, None when absent or empty."""
+    return st.query_params.get(name) or None
+
+
+def set_params(**values: str | None) -> None:
+    """Set URL parameters; None removes one."""
+    for name, value in values.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def session_token() -> str:
+    """The token with which this session's page may use the custom routes; the same all session."""
+    return remember("_token", guard.issue_token)
+
+
+def remember(key: str, make: Any) -> Any:
+    """The session's value under `key`, made by `make()` the first time."""
+    if key not in st.session_state:
+        st.session_state[key] = make()
+    return st.session_state[key]
+
+
+def get(key: str, default: Any = None) -> Any:
+    """The session's value under `key`."""
+    return st.session_state.get(key, default)
+
+
+def put(key: str, value: Any) -> None:
+    """Keep a value for this session."""
+    st.session_state[key] = value
+
+
+def drop(*keys: str) -> None:
+    """Forget values of this session."""
+    for key in keys:
+        st.session_state.pop(key, None)

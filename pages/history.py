@@ -1,0 +1,115 @@
+"""Past traces: find them, see what they cost, look inside, take them away as Parquet."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import charts, data, state
+from app.components import empty, filters, preview, text, traces
+from tracelake.errors import NotInLake
+
+PAGE_ROWS = 50
+
+
+def main() -> None:
+    """Draw the page."""
+    if not data.has_traces():
+        empty.render_empty_lake()
+        return
+    wanted, order = filters.render_filters(data.trace_facets())
+    summary = data.rollup(wanted)
+    if not summary.totals["traces"]:
+        empty.render_no_match(on_clear=filters.clear)
+        return
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        render_totals(summary.totals)
+        with_charts = st.toggle("Charts", value=True, key="charts", bind="query-params")
+    if with_charts:
+        render_charts(summary)
+    opened = state.param(state.Param.TRACE)
+    left, right = st.columns([1.9, 1], gap="medium") if opened else (st.container(), None)
+    with left:
+        render_list(wanted, order, total=summary.totals["traces"])
+    if right is not None and opened is not None:
+        with right:
+            render_opened(opened)
+
+
+def render_totals(totals: dict[str, float]) -> None:
+    """The selection in one line of numbers."""
+    cells = (
+        ("Traces", text.count(totals["traces"])),
+        ("With errors", text.count(totals["with_errors"])),
+        ("LLM calls", text.count(totals["llm_calls"])),
+        ("Tool calls", text.count(totals["tool_calls"])),
+        ("Tokens in", text.count(totals["tokens_input"])),
+        ("Tokens out", text.count(totals["tokens_output"])),
+        ("Cost", text.cost(totals["cost_usd"] if totals["priced"] else None)),
+        ("Median duration", text.duration(totals["duration_p50_ms"])),
+        ("95th percentile", text.duration(totals["duration_p95_ms"])),
+    )
+    with st.container(horizontal=True, gap="large", width="content"):
+        for label, value in cells:
+            st.metric(label, value, width="content")
+
+
+def render_charts(summary: data.Rollups) -> None:
+    """Cost, calls and latency per day."""
+    drawings = (
+        ("Cost by model", charts.cost_by_model(summary.cost_by_model)),
+        ("Calls", charts.calls_by_day(summary.calls_by_day)),
+        ("LLM latency", charts.latency_by_day(summary.latency_by_day)),
+    )
+    for column, (title, chart) in zip(st.columns(3, gap="medium"), drawings, strict=True):
+        with column.container(border=True, key=f"chart-{title.split()[0].lower()}"):
+            st.markdown(f"**{title}** :gray[per day, UTC]")
+            st.altair_chart(chart, theme="streamlit")
+
+
+def render_list(wanted: filters.TraceFilter, order: filters.Order, *, total: int) -> None:
+    """The page of the list that the URL names, its pager and the export."""
+    table, foot = (
+        st.container(),
+        st.container(
+            horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+        ),
+    )
+    number_of_pages = max(1, -(-total // PAGE_ROWS))
+    with foot:
+        page = st.pagination(number_of_pages, key="page", bind="query-params")
+    shown = data.list_traces(wanted, order=order, page=page, page_size=PAGE_ROWS)
+    with table:
+        chosen = traces.render_traces(
+            shown.rows,
+            key=f"traces-{hash((wanted, order, page))}",
+            on_open=lambda trace_id: state.set_params(trace=trace_id),
+            is_narrow=state.param(state.Param.TRACE) is not None,
+        )
+    with foot:
+        first = (page - 1) * PAGE_ROWS + 1
+        st.caption(f"{first:,} to {first + len(shown.rows) - 1:,} of {text.plural(total, 'trace')}")
+        what = text.plural(len(chosen) or total, "trace")
+        st.download_button(
+            f"Export {what} as Parquet",
+            data=lambda: data.export_parquet(wanted, chosen),
+            file_name="traces.parquet",
+            mime="application/vnd.apache.parquet",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Every span of the ticked traces, or of all that match when none is ticked.",
+        )
+
+
+def render_opened(trace_id: str) -> None:
+    """The preview of the trace that the URL names."""
+    with st.container(border=True):
+        if st.button("Close", icon=":material/close:", type="tertiary", key="close-preview"):
+            state.set_params(trace=None)
+            st.rerun()
+        try:
+            preview.render_preview(data.read_trace(trace_id), data.read_spans(trace_id))
+        except NotInLake as error:
+            st.warning(f"{error}: it may have been deleted.")
+
+
+main()
