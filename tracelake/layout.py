@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Column = Literal["head", "spine", "beside", "side"]
 
 #: Distance between the centres of the two columns of a lane: calls left, answers and tools right.
-SIDE_DX: Final = 184
+SIDE_DX: Final = 192
 #: Distance between neighbouring lanes.
-LANE_DX: Final = 420
+LANE_DX: Final = 436
 #: Half the width of the calls' column: a lane's band begins this far left of its centre.
 LANE_LEFT: Final = 104
 LANE_WIDTH: Final = LANE_DX - 28
@@ -64,14 +64,14 @@ class LanePlace:
         top: Upper edge of the lane's band.
         bottom: Lower edge of the lowest node.
         agent: Name of the agent; a later lane of the same agent likes to stand below.
-        is_open: Whether its agent still works, so that its place may not be reused.
+        ended_at: When its agent ended, seconds; a lane that begins later may stand below it.
     """
 
     slot: int
     top: float
     bottom: float
     agent: str
-    is_open: bool = True
+    ended_at: float = math.inf
 
     @property
     def x(self) -> float:
@@ -134,7 +134,7 @@ class LaneLayout:
         free = [
             slot
             for slot in range(first, len(self._slots))
-            if not self.lanes[self._slots[slot]].is_open
+            if self.lanes[self._slots[slot]].ended_at <= start
         ]
         same = [slot for slot in free if self.lanes[self._slots[slot]].agent == agent]
         slot = (same or free or [len(self._slots)])[0]
@@ -148,9 +148,10 @@ class LaneLayout:
         self.lanes[lane_id] = lane
         return lane
 
-    def close_lane(self, lane_id: str) -> None:
-        """The agent has ended: another lane may begin below."""
-        self.lanes[lane_id].is_open = False
+    def close_lane(self, lane_id: str, end: float) -> None:
+        """The agent ended at `end`, seconds: a lane that begins later may stand below."""
+        lane = self.lanes[lane_id]
+        lane.ended_at = min(lane.ended_at, end)
 
     def place_below(
         self, lane_id: str, column: Column, size: Size, *, start: float | None = None

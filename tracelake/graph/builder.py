@@ -22,6 +22,7 @@ from tracelake.graph.facts import Facts, read_facts
 from tracelake.graph.style import NODE_STYLES, EdgeType, NodeType
 from tracelake.graph.totals import Totals
 from tracelake.layout import (
+    LANE_DX,
     LANE_LEFT,
     LANE_WIDTH,
     Group,
@@ -34,7 +35,12 @@ from tracelake.layout import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from tracelake.graph.delta import Element
     from tracelake.layout import Column
+
+
+#: Ends the id of an answer's node, after the id of its span.
+ANSWER = ":response"
 
 
 @dataclass(slots=True)
@@ -59,7 +65,6 @@ class _Lane:
     speaker: str | None = None
     members: list[str] = field(default_factory=list[str])
     children: list[str] = field(default_factory=list[str])
-    ended_at: float | None = None
     delegated_by: str | None = None
     handed_back: bool = False
 
@@ -83,6 +88,7 @@ class GraphBuilder:
         self._agent_lane: dict[str, str] = {}
         self._headless: dict[str, str] = {}  # agent name -> lane that still waits for its span
         self._awaited: dict[str, str] = {}  # unknown parent -> lane that waits for it
+        self._delegated: dict[str, list[str]] = {}  # tool -> lanes of the agents it called
         self._incoming: dict[str, list[str]] = {}
 
     @property
@@ -104,6 +110,10 @@ class GraphBuilder:
     def since(self, seq: int) -> Delta:
         """Everything that changed after the state `seq`, newest versions only; 0 gives all."""
         return self._elements.since(seq)
+
+    def node(self, node_id: str) -> Element | None:
+        """The newest version of a node, or None."""
+        return self._elements.get("nodes", node_id)
 
     def hierarchy(self) -> dict[str, tuple[float, float]]:
         """Places of all nodes in the second layout, by node id."""
@@ -132,9 +142,8 @@ class GraphBuilder:
             lane = self._open_lane(facts, facts.span_id)
         if lane.head is None:
             self._set_head(lane, facts)
-        if facts.is_over and lane.ended_at is None:
-            lane.ended_at = facts.end if facts.end is not None else math.inf
-            self._layout.close_lane(lane.id)
+        if facts.is_over and facts.end is not None:
+            self._layout.close_lane(lane.id, facts.end)
         node: NodeType = "agent"
         if facts.role == "orchestrator" or (facts.role is None and facts.parent_id is None):
             node = "orchestrator"
@@ -152,6 +161,7 @@ class GraphBuilder:
 
     def _set_head(self, lane: _Lane, facts: Facts) -> None:
         lane.head = facts.span_id
+        self._places[facts.span_id] = self._places.pop(f"{lane.id}:head")
         lane.name = facts.agent
         self._agent_lane[facts.span_id] = lane.id
         self._headless.pop(facts.agent, None)
@@ -174,22 +184,19 @@ class GraphBuilder:
 
     def _take_call(self, facts: Facts, lane: _Lane) -> None:
         node_id = facts.span_id
-        if node_id not in self._places:
-            sources = self._sources(facts, lane)
+        is_new = node_id not in self._places
+        sources = self._sources(facts, lane) if is_new else []
+        if is_new:
             self._place(node_id, "llm", lane, "spine", start=facts.start)
-            self._count(lane, facts)
-            self._put_node(node_id, "llm", facts, lane)
-            for source in sources:
-                answered = self._elements.all("nodes")[source]["type"] in {"tool", "response"}
-                kind: EdgeType = "response" if answered else "request"
-                if source in lane.tips and not answered:
-                    kind = "request"
-                self._put_edge(source, node_id, kind, inferred=self._is_inferred(source, facts))
-            lane.tips = [tip for tip in lane.tips if tip not in sources] + [node_id]
+        self._count(lane, facts)
+        self._put_node(node_id, "llm", facts, lane)
+        for source in sources:
+            inferred = facts.inferred or self._facts[_span_of(source)].inferred
+            kind: EdgeType = "response" if self._hands_back(source, lane) else "request"
+            self._put_edge(source, node_id, kind, inferred=inferred)
+        if is_new:
+            lane.tips.append(node_id)
             lane.speaker = node_id
-        else:
-            self._count(lane, facts)
-            self._put_node(node_id, "llm", facts, lane)
         if not facts.is_over:
             return
         self._note_end(node_id, "llm", facts)
@@ -197,7 +204,7 @@ class GraphBuilder:
             self._put_answer(facts, lane)
 
     def _put_answer(self, facts: Facts, lane: _Lane) -> None:
-        answer = f"{facts.span_id}:response"
+        answer = f"{facts.span_id}{ANSWER}"
         if answer not in self._places:
             self._places[answer] = beside(self._places[facts.span_id])
             lane.members.insert(lane.members.index(facts.span_id) + 1, answer)
@@ -214,8 +221,7 @@ class GraphBuilder:
             self._place(node_id, "tool", lane, "side")
         self._count(lane, facts)
         self._put_node(node_id, "tool", facts, lane)
-        if facts.is_over:
-            self._close_delegated(node_id, facts)
+        self._close_delegated(node_id, facts)
         if not is_new:
             return
         source = self._calling_node(facts, lane)
@@ -227,18 +233,17 @@ class GraphBuilder:
 
     def _close_delegated(self, tool: str, facts: Facts) -> None:
         """A delegating tool returned, so its agents are done even if nothing said so."""
-        for lane in self._lanes.values():
-            if lane.delegated_by == tool and lane.ended_at is None:
-                lane.ended_at = facts.end if facts.end is not None else math.inf
-                self._layout.close_lane(lane.id)
+        if facts.is_over and facts.end is not None:
+            for lane_id in self._delegated.get(tool, ()):
+                self._layout.close_lane(lane_id, facts.end)
 
     # Where a span hangs
 
     def _calling_node(self, facts: Facts, lane: _Lane) -> str | None:
-        """What called a tool: its parent's answer or call if it has one, else the lane's speaker."""
+        """What called a tool: its parent's answer or call, else the lane's speaker."""
         parent = facts.parent_id or ""
         if parent not in self._agent_lane:
-            for node in (f"{parent}:response", parent):
+            for node in (f"{parent}{ANSWER}", parent):
                 if node in self._places:
                     return node
         return lane.speaker
@@ -249,21 +254,24 @@ class GraphBuilder:
         if parent in self._places and parent not in self._agent_lane:
             return [parent]
         start = facts.start if facts.start is not None else math.inf
-        tips = [tip for tip in lane.tips if self._ended_by(tip, start)]
+        taken = [tip for tip in lane.tips if self._ended_by(tip, start)]
+        lane.tips = [tip for tip in lane.tips if tip not in taken]
         for child in (self._lanes[key] for key in lane.children):
-            done = child.ended_at is not None and child.ended_at <= start
+            done = self._layout.lanes[child.id].ended_at <= start
             if done and not child.handed_back and child.tips:
                 child.handed_back = True
-                if child.delegated_by in tips and child.delegated_by:
-                    tips[tips.index(child.delegated_by)] = child.tips[-1]
-                else:
-                    tips.append(child.tips[-1])
-        if not tips and lane.head:
+                taken = [tip for tip in taken if tip != child.delegated_by] + child.tips[-1:]
+        if not taken and lane.head:
             return [lane.head]
-        return list(dict.fromkeys(tips))
+        return taken
+
+    def _hands_back(self, source: str, lane: _Lane) -> bool:
+        """Whether what flows from a node into the lane's next call is an outcome of other work."""
+        node = self._elements.all("nodes")[source]
+        return node["type"] == "tool" or node["lane"] != lane.id
 
     def _ended_by(self, node: str, moment: float) -> bool:
-        facts = self._facts[node.removesuffix(":response")]
+        facts = self._facts[_span_of(node)]
         if facts.drawn == "agent":
             return True
         return facts.is_over and (facts.end is None or facts.end <= moment)
@@ -314,6 +322,9 @@ class GraphBuilder:
         self._lanes[lane_id] = lane
         if caller:
             caller.children.append(lane_id)
+        if delegated_by:
+            self._delegated.setdefault(delegated_by, []).append(lane_id)
+            self._close_delegated(delegated_by, self._facts[delegated_by])
         size = NODE_STYLES["orchestrator" if facts.parent_id is None else "agent"].size
         self._places[f"{lane_id}:head"] = self._layout.place_below(lane_id, "head", size)
         return lane
@@ -332,9 +343,7 @@ class GraphBuilder:
             self._layout.ended(self._places[node_id], NODE_STYLES[node].size, facts.end)
 
     def _put_node(self, node_id: str, node: NodeType, facts: Facts, lane: _Lane) -> None:
-        place = self._places.get(node_id)
-        if place is None:
-            place = self._places[node_id] = self._places[f"{lane.id}:head"]
+        place = self._places[node_id]
         is_answer = node == "response"
         self._elements.put(
             "nodes",
@@ -388,29 +397,27 @@ class GraphBuilder:
 
     def _route(self, source: str, target: str, kind: EdgeType) -> str:
         """How an edge runs so that it crosses no box: a name the renderers know."""
-        start, end = self._places.get(source), self._places.get(target)
-        if start is None or end is None or start.y == end.y:
+        start, end = self._places[source], self._places[target]
+        if start.y == end.y:
             return "straight"
         if kind == "delegation":
             return "across" if end.x > start.x else "straight"
-        same_lane = abs(start.x - end.x) < LANE_WIDTH - LANE_LEFT
-        if not same_lane:
+        if abs(start.x - end.x) >= LANE_WIDTH - LANE_LEFT:
             return "back"
-        if start.x == end.x and not self._is_next(source, target):
-            return "right" if kind == "request" and self._is_tool(target) else "left"
+        if start.x == end.x and self._is_blocked(start, end, target):
+            return "right" if kind == "request" and start.x % LANE_DX else "left"
         return "straight"
 
-    def _is_next(self, source: str, target: str) -> bool:
-        """Whether nothing stands between two nodes one above the other."""
-        gap = abs(self._places[target].y - self._places[source].y)
-        return gap <= 3 * NODE_STYLES["tool"].height
-
-    def _is_tool(self, node_id: str) -> bool:
-        node = self._elements.get("nodes", node_id)
-        return node is not None and node["type"] == "tool"
-
-    def _is_inferred(self, source: str, facts: Facts) -> bool:
-        return facts.inferred or self._facts[source.removesuffix(":response")].inferred
+    def _is_blocked(self, start: Place, end: Place, target: str) -> bool:
+        """Whether a node stands between two places one above the other."""
+        lane = self._lanes[self._elements.all("nodes")[target]["lane"]]
+        for other in reversed(lane.members):
+            place = self._places[other]
+            if place.y <= start.y:
+                return False
+            if place.x == start.x and place.y < end.y:
+                return True
+        return False
 
     def _count(self, lane: _Lane, facts: Facts) -> None:
         lane.totals.count(facts)
@@ -438,6 +445,10 @@ class GraphBuilder:
 
 def _by_start(facts: Facts) -> tuple[float, bool]:
     return (facts.start if facts.start is not None else math.inf, facts.drawn != "agent")
+
+
+def _span_of(node_id: str) -> str:
+    return node_id.removesuffix(ANSWER)
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -67,12 +67,14 @@ class Facts:
 
 
 def read_facts(span: Mapping[str, Any]) -> Facts:
-    """Read the small fields off a span dict (the columns of the table `spans`; any may be absent)."""
-    kind = span.get("kind") or "other"
+    """Read the small fields off a span dict (columns of the table `spans`; any may be absent)."""
+    kind: str = span.get("kind") or "other"
     parent = span.get("parent_id")
     drawn: Drawn = "hidden"
-    if kind in {"agent", "llm"}:
-        drawn = kind
+    if kind == "agent":
+        drawn = "agent"
+    elif kind == "llm":
+        drawn = "llm"
     elif kind in TOOL_KINDS:
         drawn = "tool"
     elif parent is None:

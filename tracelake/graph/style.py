@@ -80,8 +80,8 @@ NODE_STYLES: Final[dict[NodeType, NodeStyle]] = {
     "llm": NodeStyle(
         title="LLM call",
         shape="rounded",
-        width=156,
-        height=46,
+        width=164,
+        height=48,
         fill=("#7c3aed", "#7443d6"),
         border=("#5b21b6", "#b197fc"),
         text=("#ffffff", "#ffffff"),
@@ -89,8 +89,8 @@ NODE_STYLES: Final[dict[NodeType, NodeStyle]] = {
     "tool": NodeStyle(
         title="Tool call",
         shape="hexagon",
-        width=156,
-        height=40,
+        width=164,
+        height=42,
         fill=("#15803d", "#17803f"),
         border=("#14532d", "#6ee7a0"),
         text=("#ffffff", "#ffffff"),
@@ -98,8 +98,8 @@ NODE_STYLES: Final[dict[NodeType, NodeStyle]] = {
     "response": NodeStyle(
         title="Response",
         shape="rectangle",
-        width=156,
-        height=46,
+        width=164,
+        height=48,
         fill=("#e5e7eb", "#343a46"),
         border=("#9ca3af", "#5b6472"),
         text=("#1f2937", "#e5e7eb"),

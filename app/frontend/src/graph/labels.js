@@ -2,7 +2,7 @@
 
 import { count, duration } from "../shared/format.js";
 
-export const FONT_SIZE = 11.5;
+export const FONT_SIZE = 12.5;
 const PADDING = { llm: 16, tool: 38, response: 16 };
 const canvas = document.createElement("canvas").getContext("2d");
 let cache = new Map();

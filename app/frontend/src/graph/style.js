@@ -5,9 +5,12 @@ import { FONT_SIZE } from "./labels.js";
 const SHAPES = {
   circle: "ellipse",
   rounded: "round-rectangle",
-  hexagon: "hexagon",
+  hexagon: "polygon",
   rectangle: "rectangle",
 };
+
+/** A hexagon with blunt ends, so that a name fits in. */
+const HEXAGON = [-1, 0, -0.84, -1, 0.84, -1, 1, 0, 0.84, 1, -0.84, 1];
 
 /** Stylesheet for a table `{nodes, edges}` in a theme. */
 export function stylesheet(table, theme) {
@@ -39,6 +42,7 @@ export function stylesheet(table, theme) {
         shape: SHAPES[look.shape],
         width: look.width,
         height: look.height,
+        ...(look.shape === "hexagon" && { "shape-polygon-points": HEXAGON }),
         "background-color": look.fill[shade],
         "border-color": look.border[shade],
         color: look.text[shade],
@@ -46,7 +50,7 @@ export function stylesheet(table, theme) {
           "text-halign": "right",
           "text-margin-x": 8,
           "font-size": FONT_SIZE + 2,
-          "font-weight": 650,
+          "font-weight": 600,
         }),
       },
     });

@@ -1,0 +1,99 @@
+"""The line above the graph: which run, how it does, which statuses are shown."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from app import data, hub, state
+from app.components import text
+from tracelake.query.traces import TraceFilter
+
+_STATUSES = ("running", "ok", "error")
+_FILTER_KEY = "live_statuses"
+_TRACE_KEY = "live_trace"
+_LISTED = 200
+_REFRESH_S = 1.0
+
+
+def render_bar() -> str:
+    """Selector, status filter and counters; gives the id of the chosen trace."""
+    known = state.param(state.Param.TRACE)
+    if known is None:
+        known = data.list_traces(TraceFilter(), page_size=1).rows[0]["trace_id"]
+        state.set_params(**{state.Param.TRACE: known})
+    left, right = st.columns([1, 1.75], vertical_alignment="bottom", gap="medium")
+    with left:
+        _selector(known)
+    with right:
+        running = hub.current().watch(known).totals()["status"] == "running"
+        st.fragment(_counters, run_every=_REFRESH_S if running else None)(known)
+    return known
+
+
+def statuses() -> list[str]:
+    """Statuses to show; empty for all."""
+    return list(state.get(_FILTER_KEY) or [])
+
+
+def _selector(known: str) -> None:
+    rows = {row["trace_id"]: row for row in data.list_traces(TraceFilter(), page_size=_LISTED).rows}
+    options = list(rows) if known in rows else [known, *rows]
+    st.selectbox(
+        "Run",
+        options,
+        index=options.index(known),
+        format_func=lambda trace_id: _title(rows.get(trace_id), trace_id),
+        key=f"{_TRACE_KEY}:{known}",
+        on_change=_chosen,
+        args=(known,),
+        label_visibility="collapsed",
+        help="Type to search",
+    )
+
+
+def _chosen(known: str) -> None:
+    trace_id = state.get(f"{_TRACE_KEY}:{known}")
+    state.set_params(**{state.Param.TRACE: trace_id, state.Param.SPAN: None})
+
+
+def _title(row: dict[str, Any] | None, trace_id: str) -> str:
+    if row is None:
+        return trace_id
+    status = row["status"] or "running"
+    mark = text.STATUS_MARK[status]
+    word = {"ok": "done", "running": "live", "error": "failed"}.get(status, status)
+    name = text.first_line(row["name"] or trace_id, 60)
+    return f"{mark} {word} · {name} · {text.moment(row['start_time'])}"
+
+
+def _counters(trace_id: str) -> None:
+    totals = hub.current().watch(trace_id).totals(now=time.time())
+    elapsed = totals["elapsed_s"]
+    cells = (
+        ("LLM calls", text.count(totals["calls"])),
+        ("Tool calls", text.count(totals["tools"])),
+        ("Tokens in", text.count(totals["tokens_input"])),
+        ("Tokens out", text.count(totals["tokens_output"])),
+        ("Cost", text.cost(totals["cost_usd"])),
+        ("Errors", text.count(totals["errors"])),
+        ("Elapsed", text.duration(None if elapsed is None else elapsed * 1000)),
+    )
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        for label, value in cells:
+            st.metric(label, value, width="content")
+        st.space("stretch")
+        st.segmented_control(
+            "Show",
+            _STATUSES,
+            selection_mode="multi",
+            key=_FILTER_KEY,
+            label_visibility="collapsed",
+            on_change=_redraw,
+        )
+
+
+def _redraw() -> None:
+    """Runs with the fragment of the counters; the graph hears of it on its own next run."""

@@ -1,0 +1,244 @@
+// The graph of a trace as a Streamlit component (components v2): one mount over a whole run.
+//
+// data   {trace, path, token, style, elements?, selected?, show?, height}
+// state  selected: id of a node or null; transport: live | polling; layout: lanes | hierarchy
+
+import { h } from "../shared/dom.js";
+import { readTheme, watchTheme } from "../shared/theme.js";
+import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
+import { Stream } from "./stream.js";
+import { View } from "./view.js";
+
+/** Viewports by trace, so that coming back to a page finds the same part of the graph. */
+const viewports = new Map();
+
+class LiveGraph {
+  constructor(root) {
+    this.root = root;
+    root.tabIndex = 0;
+    root.setAttribute("aria-label", "Execution graph");
+    this.parts = buildFrame(root, {
+      firstError: () => this.firstError(),
+      layout: (layout) => this.setLayout(layout),
+      follow: () => this.view.setFollow(!this.view.follow),
+      fit: () => this.view.fit(),
+      zoom: (factor) => this.view.zoomBy(factor),
+      find: (text) => this.find(text),
+      nextHit: (step) => this.nextHit(step),
+    });
+    this.view = new View(this.parts.stage, {
+      onSelect: (id) => this.selected(id),
+      onFollow: (follow) => this.parts.follow.classList.toggle("on", follow),
+      onHover: (node) => showTip(this.parts, node),
+      onViewport: () => this.viewportMoved(),
+    });
+    this.stream = new Stream({
+      onMessage: (message) => this.receive(message),
+      onState: (state) => this.connection(state),
+    });
+    this.parts.follow.classList.add("on");
+    this.parts.lanes.classList.add("on");
+    this.state = "connecting";
+    this.hits = [];
+    this.unwatch = watchTheme(this.parts.probe, () => this.refreshTheme());
+    this.keys = (event) => this.key(event);
+    document.addEventListener("keydown", this.keys);
+  }
+
+  /** Called on every rerun of the page. */
+  update({ data, setStateValue }) {
+    this.tell = setStateValue;
+    this.root.style.setProperty("--tl-height", data.height ?? "640px");
+    if (!this.table) {
+      this.table = data.style;
+      this.refreshTheme();
+    }
+    if (data.trace !== this.trace) this.open(data);
+    if (data.path) this.stream.follow(data.path, data.token);
+    if (data.elements) this.receive({ ...data.elements, type: "poll" });
+    const show = JSON.stringify(data.show ?? null);
+    if (show !== this.show) {
+      this.show = show;
+      this.view.setFilter(data.show);
+    }
+    if (data.selected !== undefined && data.selected !== this.asked) {
+      this.asked = data.selected;
+      if (data.selected !== this.current) {
+        this.current = data.selected;
+        this.view.select(data.selected, { show: true });
+        this.pendingSelection = data.selected;
+      }
+    }
+  }
+
+  open(data) {
+    if (this.trace) viewports.set(this.trace, this.view.viewport());
+    this.trace = data.trace;
+    this.epoch = null;
+    this.status = "running";
+    this.current = null;
+    this.view.reset();
+    this.view.follow = true;
+    this.parts.follow.classList.add("on");
+    this.view.restored = viewports.get(data.trace) ?? null;
+    if (this.view.restored) this.view.setFollow(false);
+    showErrors(this.parts, 0);
+    this.parts.empty.hidden = false;
+    this.show = undefined;
+  }
+
+  receive(message) {
+    if (this.epoch && message.epoch !== this.epoch) this.view.reset();
+    this.epoch = message.epoch;
+    this.view.apply(message);
+    if (message.status) this.status = message.status;
+    const count = this.view.cy.nodes().length;
+    this.parts.empty.hidden = count > 0;
+    if (message.totals) showErrors(this.parts, message.totals.errors);
+    if (this.pendingSelection && this.view.cy.getElementById(this.pendingSelection).nonempty()) {
+      this.view.select(this.pendingSelection, { show: true });
+      this.pendingSelection = null;
+    }
+    if (this.hits.length || this.parts.search.value) this.find(this.parts.search.value, { keep: true });
+    this.drawState();
+  }
+
+  connection(state) {
+    this.state = state;
+    const transport = { live: "live", unreachable: "polling" }[state];
+    if (transport && transport !== this.transport) {
+      this.transport = transport;
+      this.tell?.("transport", transport);
+    }
+    if (state === "live" && this.layout === "hierarchy") this.stream.send({ layout: "hierarchy" });
+    this.drawState();
+  }
+
+  drawState() {
+    const over = this.status !== "running";
+    const settled = over && (this.state === "live" || this.state === "unreachable");
+    showState(this.parts, settled ? (this.status === "error" ? "failed" : "done") : this.state);
+  }
+
+  selected(id) {
+    if (id !== this.current) {
+      this.current = id;
+      this.asked = id;
+      this.tell?.("selected", id);
+    }
+    this.root.dataset.selected = id ?? "";
+  }
+
+  setLayout(layout) {
+    if (layout === (this.layout ?? "lanes")) return;
+    this.layout = layout;
+    this.parts.lanes.classList.toggle("on", layout === "lanes");
+    this.parts.tree.classList.toggle("on", layout === "hierarchy");
+    this.view.setLayout(layout);
+    if (!this.stream.send({ layout })) this.tell?.("layout", layout);
+  }
+
+  // Moving among nodes
+
+  inOrder() {
+    return this.view.cy
+      .nodes('[type!="response"]')
+      .sort((a, b) => (a.data("start_ms") ?? 0) - (b.data("start_ms") ?? 0) || a.data("y") - b.data("y"))
+      .toArray();
+  }
+
+  step(by) {
+    const nodes = this.inOrder();
+    if (!nodes.length) return;
+    const span = this.current?.replace(/:response$/, "");
+    const at = nodes.findIndex((node) => node.id() === span);
+    const next = at < 0 ? (by > 0 ? 0 : nodes.length - 1) : Math.min(Math.max(at + by, 0), nodes.length - 1);
+    this.go(nodes[next]);
+  }
+
+  go(node) {
+    this.view.select(node.id(), { tell: true, show: true });
+  }
+
+  /** The first error, and on each further press the next one. */
+  firstError() {
+    const failed = this.inOrder().filter((node) => node.data("status") === "error");
+    if (!failed.length) return;
+    const at = failed.findIndex((node) => node.id() === this.current);
+    this.go(failed[(at + 1) % failed.length]);
+  }
+
+  find(text, { keep = false } = {}) {
+    this.hits = this.view.find(text);
+    this.parts.hits.textContent = text.trim() ? String(this.hits.length) : "";
+    if (keep) return;
+    this.hit = -1;
+    if (this.hits.length) this.nextHit(1, { tell: false });
+  }
+
+  nextHit(step, { tell = true } = {}) {
+    if (!this.hits.length) return;
+    this.hit = (this.hit + step + this.hits.length) % this.hits.length;
+    const node = this.hits[this.hit];
+    if (tell) this.go(node);
+    else this.view.reveal(node);
+  }
+
+  key(event) {
+    const target = event.composedPath()[0];
+    const typing =
+      target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || !this.root.isConnected) return;
+    const act = {
+      "/": () => this.parts.search.focus(),
+      j: () => this.step(1),
+      k: () => this.step(-1),
+      e: () => this.firstError(),
+      f: () => this.view.fit(),
+      l: () => this.setLayout(this.layout === "hierarchy" ? "lanes" : "hierarchy"),
+      "+": () => this.view.zoomBy(1.3),
+      "-": () => this.view.zoomBy(1 / 1.3),
+      Escape: () => this.view.select(null, { tell: true }),
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  viewportMoved() {
+    showTip(this.parts, null);
+    if (this.trace && this.view.placed) viewports.set(this.trace, this.view.viewport());
+  }
+
+  refreshTheme() {
+    if (!this.table) return;
+    this.theme = readTheme(this.root);
+    this.root.classList.toggle("dark", this.theme.dark);
+    this.view.setTheme(this.theme, this.table);
+    showLegend(this.parts, this.table, this.theme);
+  }
+
+  destroy() {
+    document.removeEventListener("keydown", this.keys);
+    this.unwatch();
+    this.stream.close();
+    this.view.destroy();
+  }
+}
+
+export default function mount(component) {
+  const { parentElement } = component;
+  let live = parentElement.tlLiveGraph;
+  if (!live) {
+    let root = parentElement.querySelector(".tl-graph");
+    if (!root) parentElement.append((root = h("div", { class: "tl-graph" })));
+    live = parentElement.tlLiveGraph = new LiveGraph(root);
+    // For measurements: how often this page mounted a graph, and the graph itself.
+    window.tracelakeGraph = { mounts: (window.tracelakeGraph?.mounts ?? 0) + 1, live };
+  }
+  live.update(component);
+  return () => {
+    live.destroy();
+    parentElement.tlLiveGraph = null;
+  };
+}
