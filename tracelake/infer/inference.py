@@ -305,12 +305,13 @@ class Inference:
 
 
 def _status(exchange: Exchange, response: Response) -> Status:
-    if exchange.outcome == "client_disconnected":
-        return "cancelled"
     failed = exchange.status is None or exchange.status >= 400
+    if exchange.outcome == "client_disconnected" and (failed or response.finish_reason is None):
+        return "cancelled"
     if response.error_type is not None or response.error is not None or failed:
         return "error"
-    return "ok" if exchange.outcome == "ok" else "error"
+    # a client may hang up as soon as it has read the last event, before the stream's own end
+    return "ok" if exchange.outcome in ("ok", "client_disconnected") else "error"
 
 
 def _known_text(request: Request, recent: Sequence[Atom]) -> str:

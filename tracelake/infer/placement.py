@@ -126,9 +126,9 @@ def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
     )
     if match is not None:
         return Sight(match=match)
-    same = threads.find_same(asked.core, may_link=may_link)
-    if same is not None and not repeats(asked, same):
-        same = None
+    same = threads.find_same(
+        asked.core, may_link=lambda call: may_link(call) and repeats(asked, call)
+    )
     found = phrases.search(asked.messages, [asked.request.system])
     link = choose_link(found, persona=asked.persona, start=asked.start)
     return Sight(same=same, link=link)
