@@ -112,7 +112,7 @@ def _line(span: dict[str, Any]) -> Text:
     label = span["tool_name"] if span["kind"] == "tool" else span["name"] or span["agent_name"]
     text.append(f"{span['kind']} ", style="dim")
     text.append(str(label or span["model"] or span["span_id"]), style="bold")
-    if span["kind"] == "llm" and span["model"]:
+    if span["kind"] == "llm" and span["model"] and span["model"] != label:
         text.append(f" {span['model']}", style="magenta")
     if span["duration_ms"] is not None:
         text.append(f" {span['duration_ms'] / 1000:.2f} s", style="dim")

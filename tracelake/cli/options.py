@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -65,9 +66,15 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     materialised = [list(row) for row in rows]
     for index, header in enumerate(headers):
-        numeric = all(isinstance(row[index], (int, float, type(None))) for row in materialised)
-        table.add_column(header, justify="right" if numeric and materialised else "left")
+        numeric = bool(materialised) and all(
+            isinstance(row[index], (int, float, type(None))) for row in materialised
+        )
+        table.add_column(header, justify="right" if numeric else "left", no_wrap=True)
     for row in materialised:
         # Text, not markup: what stands in a trace is data
         table.add_row(*(Text("—" if cell is None else str(cell)) for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    console = Console()
+    # a pipe or a narrow terminal must never cut an id: let the line run on instead
+    options = console.options.update(max_width=10_000)
+    width = max(console.width, Measurement.get(console, options, table).maximum)
+    Console(width=width).print(table, crop=False)

@@ -24,7 +24,7 @@ class ClientWatch:
     def __init__(self, relay_port: int) -> None:
         self._resolver = PeerResolver(relay_port)
         self._ports: dict[int, tuple[float, Program | None]] = {}
-        self._running: dict[tuple[int, int], Program] = {}
+        self._running: dict[tuple[int, int], dict[str, Any]] = {}
 
     def identify(self, exchange: Exchange) -> dict[str, Any]:
         """What is known of the client program: the keys of `Program.to_dict`, or nothing."""
@@ -34,23 +34,22 @@ class ClientWatch:
         program = self._program_at(port, time.monotonic())
         if program is None:
             return {}
-        self._running[program.pid, program.started] = program
-        return program.to_dict()
+        client = program.to_dict()
+        self._running[program.pid, program.started] = client
+        return client
 
     def watch(self, client: dict[str, Any]) -> None:
         """Watch a program that an earlier process identified."""
         pid, started = client.get("pid"), client.get("started")
         if isinstance(pid, int) and isinstance(started, int):
-            self._running[pid, started] = Program(pid, 0, started, (), None)
+            self._running[pid, started] = client
 
-    def ended(self) -> list[tuple[int, int]]:
-        """The programs, as (pid, started), that ended since the last call."""
+    def ended(self) -> list[dict[str, Any]]:
+        """The programs, as `identify` named them, that ended since the last call."""
         if not self._resolver.is_supported:
             return []
         gone = [key for key in self._running if not is_alive(*key)]
-        for key in gone:
-            del self._running[key]
-        return gone
+        return [self._running.pop(key) for key in gone]
 
     def _program_at(self, port: int, now: float) -> Program | None:
         known = self._ports.get(port)

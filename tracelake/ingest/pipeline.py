@@ -143,7 +143,7 @@ class Pipeline:
         if not emit:
             return
         self.emit(events)
-        trace_id = next((str(event["trace_id"]) for event in events), None)
+        trace_id = self._inference.trace_of(exchange.span_id)
         self._log.done(exchange.span_id, trace_id, exchange.client)
 
     def _failed(self, exchange: Exchange, side: str) -> None:

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tracelake.errors import LakeError
-from tracelake.infer import Inference
+from tracelake.infer import Inference, process_key
 from tracelake.ingest.client import ClientWatch
 from tracelake.ingest.pipeline import Pipeline
 from tracelake.ingest.recover import read_recent
@@ -91,8 +91,9 @@ class Service:
 
     def _tick(self) -> None:
         now = utc_now()
-        for pid, started in self._clients.ended():
-            self._pipeline.emit(self._inference.program_ended(pid=pid, started=started, at=now))
+        for client in self._clients.ended():
+            ended = self._inference.program_ended(pid_key=process_key(client), at=now)
+            self._pipeline.emit(ended)
         self._pipeline.emit(self._inference.idle(now))
 
     def _seal_loop(self, stopping: threading.Event) -> None:

@@ -59,7 +59,7 @@ def test_the_program_behind_a_connection_is_found_and_its_end_is_noticed() -> No
             client.stdin.close()
             client.wait()
         ended = eventually(watch.ended)
-        assert ended == [(found["pid"], found["started"])]
+        assert ended == [found]
         assert watch.ended() == []
 
 
