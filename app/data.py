@@ -79,7 +79,12 @@ class Rollups:
 
 def has_traces() -> bool:
     """Whether the lake holds a trace."""
-    return _has_traces(snapshot_id())
+    return latest_trace() is not None
+
+
+def latest_trace() -> dict[str, Any] | None:
+    """The trace that started last, or None in an empty lake."""
+    return _latest_trace(snapshot_id())
 
 
 def list_traces(
@@ -176,9 +181,10 @@ def snapshot_id() -> str:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def _has_traces(snapshot: str) -> bool:
+def _latest_trace(snapshot: str) -> dict[str, Any] | None:
     del snapshot
-    return not service.lake().traces().select("trace_id").head(1).collect().is_empty()
+    rows = service.lake().latest_traces(1).rows(named=True)
+    return jsonable(rows[0], schema.TRACES) if rows else None
 
 
 @st.cache_data(max_entries=_CACHED, show_spinner=False)

@@ -14,12 +14,13 @@ import logging
 import sys
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from anyio import to_thread
 
 from app import hub
+from app.demos import Demos
 from app.routes import guard
 from tracelake.config import locate
 from tracelake.ingest import collector
@@ -46,6 +47,12 @@ def lake() -> Lake:
 
 
 @functools.cache
+def demos() -> Demos:
+    """The demos that pages started."""
+    return Demos()
+
+
+@functools.cache
 def running_collector() -> collector.Collector:
     """The collector of this lake, adopted or started at the first call.
 
@@ -53,6 +60,38 @@ def running_collector() -> collector.Collector:
         TraceLakeError: It could not be started; the next call tries again.
     """
     return collector.ensure_running(location(), collector.Options(any_port=True))
+
+
+def addresses() -> dict[str, str] | None:
+    """What to export for clients, or None while no collector runs.
+
+    Returns:
+        `anthropic_base_url`, `openai_base_url` and `relay`.
+    """
+    found = collector.find_running(location())
+    return found.addresses if found is not None else None
+
+
+def collector_health() -> dict[str, Any] | None:
+    """What the relay says of itself, with its `address`, or None while no collector runs.
+
+    Raises:
+        LakeError: It runs but does not answer.
+    """
+    found = collector.find_running(location())
+    if found is None:
+        return None
+    return {**found.health(), "address": found.addresses["relay"]}
+
+
+def start_demo() -> str:
+    """Start the demo; returns its trace id once there is something to see.
+
+    Raises:
+        TraceLakeError: It, or the collector that is to record it, did not start.
+    """
+    found = collector.find_running(location()) or running_collector()
+    return demos().start(lake(), found)
 
 
 @functools.cache
@@ -76,6 +115,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, object]]:
     try:
         yield {}
     finally:
+        await to_thread.run_sync(demos().stop)
         await to_thread.run_sync(hub.stop)
         if running is not None:
             await to_thread.run_sync(running.stop)
