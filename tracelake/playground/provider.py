@@ -1,0 +1,143 @@
+"""One call through the provider's own SDK, as a stream of bytes.
+
+The SDK brings addressing, credentials and connection handling; the body is handed over as it is,
+so that a recorded call is repeated to the letter. Nothing is retried: an error is shown as the
+provider gave it, and trying again is the user's decision.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from tracelake.model import Headers
+    from tracelake.playground.draft import Draft
+
+TIMEOUT_S = 600.0
+_RAW = {"X-Stainless-Raw-Response": "stream"}
+_PATHS = {"messages": "/v1/messages", "chat": "/chat/completions", "responses": "/responses"}
+#: Response headers worth keeping: who answered, how it was limited, whether it was real.
+_KEPT = ("request-id", "x-request-id", "retry-after", "content-type", "x-tracelake-offline")
+#: Environment variable of the key, by the SDK that speaks the format.
+KEY_ENV = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+DEFAULT_BASE_URL = {"anthropic": ANTHROPIC_BACKEND, "openai": OPENAI_BACKEND}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a call goes.
+
+    Attributes:
+        name: Shown to the user, kept as `upstream`.
+        base_url: As the SDK wants it; OpenAI's with `/v1`.
+        api_key: Used for the call and for nothing else; never part of a repr.
+        headers: Further request headers, such as the recorded `anthropic-beta`.
+    """
+
+    name: str
+    base_url: str
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer that has begun.
+
+    Attributes:
+        status: HTTP status.
+        headers: Response headers worth keeping.
+        chunks: The body, decompressed, as it arrives.
+        close: Hangs up; safe to call from another thread.
+    """
+
+    status: int
+    headers: Headers
+    chunks: Iterator[bytes]
+    close: Callable[[], None]
+
+
+class Unreachable(Exception):  # noqa: N818 - reads as a sentence at the raise site
+    """No answer came: refused, unknown host, timeout, or a key that cannot be sent."""
+
+
+def sdk_of(api: str) -> str:
+    """The SDK that speaks a format: anthropic or openai."""
+    return "anthropic" if api == "messages" else "openai"
+
+
+def key_from_environment(api: str, environ: Mapping[str, str] | None = None) -> str:
+    """The key that the environment holds for a format, empty when none."""
+    return (os.environ if environ is None else environ).get(KEY_ENV[sdk_of(api)], "")
+
+
+def path_of(api: str) -> str:
+    """The path of a call as a relay records it."""
+    return _PATHS[api] if api == "messages" else f"/v1{_PATHS[api]}"
+
+
+@contextmanager
+def open_call(draft: Draft, target: Target) -> Generator[Opened]:
+    """Send a draft and hold its answer open.
+
+    An answer with an error status is an answer too.
+
+    Raises:
+        Unreachable: No answer came; the message says why.
+    """
+    if sdk_of(draft.api) == "anthropic":
+        import anthropic as sdk
+
+        make: Any = sdk.Anthropic
+    else:
+        import openai as sdk
+
+        make = sdk.OpenAI
+    try:
+        client = make(
+            base_url=target.base_url,
+            api_key=target.api_key or "none",
+            max_retries=0,
+            timeout=TIMEOUT_S,
+        )
+    except (sdk.APIError, ValueError, TypeError) as error:
+        raise Unreachable(str(error)) from error
+    with client:
+        try:
+            answer = client.post(
+                _PATHS[draft.api],
+                cast_to=object,
+                body=draft.body(),
+                options={"headers": {**target.headers, **_RAW}},
+                stream=True,
+                stream_cls=sdk.Stream[object],
+            )
+        except sdk.APIStatusError as error:
+            answer_body = error.response.read()
+            headers = _kept(error.response.headers)
+            yield Opened(error.status_code, headers, iter([answer_body]), lambda: None)
+            return
+        except sdk.APIConnectionError as error:
+            raise Unreachable(_reason(error, target)) from error
+        try:
+            yield Opened(
+                answer.status_code, _kept(answer.headers), answer.iter_bytes(), answer.close
+            )
+        finally:
+            answer.close()
+
+
+def _kept(headers: Mapping[str, str]) -> Headers:
+    return tuple((name, headers[name]) for name in _KEPT if name in headers)
+
+
+def _reason(error: Exception, target: Target) -> str:
+    cause = error.__cause__ or error
+    return f"{target.base_url} does not answer: {str(cause) or type(cause).__name__}"
