@@ -188,6 +188,7 @@ def _from_row(row: Mapping[str, Any]) -> FoldedSpan:
     start: datetime = row["start_time"]
     end: datetime | None = row["end_time"]
     stamp: Stamp = (end or start, "", 0)
+    span.opened = start
     defaults = _defaults(span)
     for column in SPANS.names:
         value = row[column]
@@ -197,9 +198,11 @@ def _from_row(row: Mapping[str, Any]) -> FoldedSpan:
         span.stamps.pop("duration_ms", None)
     attributes = orjson.loads(row["attributes"]) if row["attributes"] else {}
     span.extra = {key: (stamp, value) for key, value in attributes.items()}
+    if end is not None and row["duration_ms"] is None:  # it ended, nobody knows after how long
+        span.opened, span.call = None, True
     status = row["status"] or "ok"
     span.status_at = (_RANK[status], stamp, status)
-    span.opened = span.first = start
+    span.first = start
     span.last = end or start
     if end is not None and status in ENDED:
         span.closed = (_RANK[status], stamp)

@@ -228,21 +228,22 @@ class Sealer:
         budget = self._batch_bytes
         for name, path in segments.items():
             offset = spans.offset(name)
-            if path.stat().st_size <= offset:
+            size_bytes = path.stat().st_size - offset
+            if size_bytes <= 0:
                 continue
             if budget <= 0:
                 batch.is_last = False
                 break
             lines, after = read_segment(path, offset, budget)
-            if after == offset:
+            if not lines:  # a torn tail
                 continue
-            budget -= len(lines)
+            if size_bytes > budget:
+                batch.is_last = False
+            budget -= size_bytes
             events = decode_events(lines, name, offset)
             batch.take(events)
             batch.count += len(events)
             batch.offsets[name] = after
-            if budget <= 0 and path.stat().st_size > after:
-                batch.is_last = False
         return batch
 
     def _give_up_lost(self, batch: _Batch, alive: set[str]) -> int:
