@@ -55,17 +55,22 @@ class RunningProvider:
 
 
 @contextmanager
-def running_provider(*, port: int = 0, pace: float = 1.0) -> Generator[RunningProvider]:
+def running_provider(
+    *, port: int = 0, pace: float = 1.0, seed: str | None = None
+) -> Generator[RunningProvider]:
     """Serve the offline provider in a process of its own while the block runs.
 
     Args:
         port: Port on loopback; 0 takes a free one.
         pace: 1 answers as fast as a model, 0 at once.
+        seed: Makes the ids in an answer a function of seed and request; None makes them unique.
 
     Raises:
         TraceLakeError: It did not serve in time; why stands on stderr.
     """
     command = [sys.executable, "-m", "tracelake.demo.provider", "--port", str(port)]
+    if seed is not None:
+        command += ["--seed", seed]
     process = subprocess.Popen(
         [*command, "--pace", str(pace), "--until-stdin-closes"],
         stdin=subprocess.PIPE,

@@ -10,25 +10,27 @@ tests know whether a replayed call reached the provider.
 
 Models that fail on purpose: `error-<status>` (`error-429`, `error-500`, …) answers with that
 status, `error-cut` breaks the connection in mid answer, `error-event` sends an error in mid stream,
-`error-hang` starts an answer and never goes on.
+`error-hang` starts to stream and never goes on, or never answers at all.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import gzip
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import sys
 import threading
+import time
 import uuid
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -38,7 +40,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tracelake.demo.offline import chat, messages, responses
-from tracelake.demo.offline.brain import embed, think
+from tracelake.demo.offline.brain import think
+from tracelake.demo.offline.catalogue import list_models, write_embeddings
 from tracelake.demo.offline.conversation import Ask, Format, estimate_tokens, read_ask
 
 if TYPE_CHECKING:
@@ -47,21 +50,13 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from tracelake.demo.offline.writing import Piece
+    from tracelake.demo.offline.writing import NewId, Piece
 
 #: How fast an answer is written at pace 1, in characters a second, and the wait before it starts.
 CHARS_PER_S = 420.0
 FIRST_TOKEN_S = 0.7
 #: Calls that `/stats` lists; older ones are only counted.
 STATS_CALLS_MAX = 10_000
-MODELS = (
-    "claude-sonnet-4-6",
-    "claude-haiku-4-5",
-    "claude-opus-4-6",
-    "gpt-4o",
-    "gpt-4o-mini",
-    "text-embedding-3-small",
-)
 
 WRITERS = {"messages": messages, "chat": chat, "responses": responses}
 FORMATS: dict[str, Format] = {
@@ -112,20 +107,23 @@ class Provider:
 
     Attributes:
         pace: 1 writes as fast as a model does, 0 as fast as possible, 2 half as fast as 1.
-        seed: Makes ids repeat from one server to the next when given; else they are random.
+        seed: Makes the ids in an answer a function of seed and request; None makes them unique.
     """
 
     pace: float = 1.0
     seed: str | None = None
     stats: Stats = field(default_factory=Stats)
-    _ids: int = 0
 
-    def new_id(self, prefix: str) -> str:
-        """A new id with this prefix; at most 40 characters, which is OpenAI's limit."""
-        self._ids += 1
-        if self.seed is None:
-            return prefix + uuid.uuid4().hex[:22]
-        return prefix + hashlib.sha256(f"{self.seed}/{self._ids}".encode()).hexdigest()[:22]
+    def ids_for(self, body: bytes) -> NewId:
+        """Makes the ids of one answer; at most 40 characters, which is OpenAI's limit."""
+        start = uuid.uuid4().bytes if self.seed is None else self.seed.encode() + body
+        numbers = count()
+
+        def new_id(prefix: str) -> str:
+            digest = hashlib.sha256(start + str(next(numbers)).encode()).hexdigest()
+            return prefix + digest[:22]
+
+        return new_id
 
     async def answer(self, request: Request) -> Response:
         """Answer a call to any endpoint."""
@@ -135,7 +133,7 @@ class Provider:
         is_anthropic = endpoint.startswith("messages") or "anthropic-version" in request.headers
         if request.method == "GET" and endpoint.startswith("models"):
             self.stats.by_endpoint["models"] += 1
-            return self._json(_models(is_anthropic=is_anthropic), is_anthropic=is_anthropic)
+            return self._json(list_models(is_anthropic=is_anthropic), is_anthropic=is_anthropic)
         if request.method != "POST" or endpoint not in ENDPOINTS:
             return self._error(404, f"no such endpoint: {request.url.path}", is_anthropic)
         try:
@@ -155,37 +153,42 @@ class Provider:
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 call["outcome"] = "error 400"
                 return self._error(400, str(error), is_anthropic)
-            return await self._generate(ask, call, is_anthropic=is_anthropic)
+            return await self._generate(request, ask, call, is_anthropic=is_anthropic)
         call["outcome"] = "ok"
         if endpoint == "embeddings":
-            return self._json(_embeddings(body), is_anthropic=False)
+            return self._json(write_embeddings(body), is_anthropic=False)
         counted = {key: body[key] for key in ("system", "tools", "messages") if key in body}
         return self._json({"input_tokens": estimate_tokens(counted)}, is_anthropic=True)
 
-    async def _generate(self, ask: Ask, call: dict[str, Any], *, is_anthropic: bool) -> Response:
+    async def _generate(
+        self, request: Request, ask: Ask, call: dict[str, Any], *, is_anthropic: bool
+    ) -> Response:
         answer = think(ask)
+        new_id = self.ids_for(await request.body())
         writer = WRITERS[ask.format]
-        await asyncio.sleep(self.pace * FIRST_TOKEN_S * _jitter(ask))
+        headers = self._headers(is_anthropic=is_anthropic)
+        wait_s = FIRST_TOKEN_S * _jitter(ask)
+        if not ask.stream:
+            written = len(answer.text) + len(answer.thinking) + 40 * len(answer.calls)
+            wait_s += written / CHARS_PER_S
+        hangs = ask.model == "error-hang" and not ask.stream
+        if not await _client_waits(request, math.inf if hangs else self.pace * wait_s):
+            call["outcome"] = "cancelled"
+            return Response(status_code=499)
         if ask.stream:
-            pieces = writer.write_stream(ask, answer, self.new_id)
+            pieces = writer.write_stream(ask, answer, new_id)
             return StreamingResponse(
                 self._paced(pieces, call, ask),
                 media_type="text/event-stream",
-                headers={**self._headers(is_anthropic=is_anthropic), "cache-control": "no-cache"},
+                headers={**headers, "cache-control": "no-cache"},
             )
-        whole = writer.write_whole(ask, answer, self.new_id)
+        whole = writer.write_whole(ask, answer, new_id)
         if ask.model == "error-cut":
             return StreamingResponse(
                 self._cut(json.dumps(whole).encode(), call),
                 media_type="application/json",
-                headers=self._headers(is_anthropic=is_anthropic),
+                headers=headers,
             )
-        written = len(answer.text) + len(answer.thinking) + 40 * len(answer.calls)
-        try:
-            await asyncio.sleep(self.pace * written / CHARS_PER_S)
-        except asyncio.CancelledError:
-            call["outcome"] = "cancelled"
-            raise
         call["outcome"] = "ok"
         return self._json(whole, is_anthropic=is_anthropic)
 
@@ -193,25 +196,25 @@ class Provider:
         self, pieces: list[Piece], call: dict[str, Any], ask: Ask
     ) -> AsyncIterator[bytes]:
         """The events of a stream, in time; marks the call when it ends or is given up."""
-        call["outcome"] = "cancelled"
         fails_at = len(pieces) // 2 if ask.model.startswith("error-") else None
-        for number, piece in enumerate(pieces):
-            if number == fails_at:
-                call["outcome"] = ask.model
-                if ask.model == "error-hang":
-                    await asyncio.sleep(3600)
-                if ask.model == "error-event":
-                    yield (
-                        WRITERS[ask.format]
-                        .write_error_event("overloaded, on purpose")
-                        .data.encode()
-                    )
+        try:
+            for number, piece in enumerate(pieces):
+                if number == fails_at:
+                    call["outcome"] = ask.model
+                    if ask.model == "error-hang":
+                        await asyncio.Event().wait()
+                    if ask.model == "error-cut":
+                        raise ConnectionCut
+                    error = WRITERS[ask.format].write_error_event("overloaded, on purpose")
+                    yield error.data.encode()
                     return
-                raise ConnectionCut
-            if piece.chars and self.pace:
-                await asyncio.sleep(self.pace * piece.chars / CHARS_PER_S)
-            yield piece.data.encode()
-        call["outcome"] = "ok"
+                if piece.chars and self.pace:
+                    await asyncio.sleep(self.pace * piece.chars / CHARS_PER_S)
+                yield piece.data.encode()
+            call["outcome"] = "ok"
+        except (asyncio.CancelledError, GeneratorExit):
+            call["outcome"] = "cancelled"
+            raise
 
     async def _cut(self, body: bytes, call: dict[str, Any]) -> AsyncIterator[bytes]:
         """Half of a body, then a broken connection."""
@@ -221,7 +224,7 @@ class Provider:
 
     def _headers(self, *, is_anthropic: bool) -> dict[str, str]:
         name = "request-id" if is_anthropic else "x-request-id"
-        return {"x-tracelake-offline": "1", name: self.new_id("req_offline_")}
+        return {"x-tracelake-offline": "1", name: _request_id()}
 
     def _json(self, body: dict[str, Any], *, is_anthropic: bool, status: int = 200) -> Response:
         headers = self._headers(is_anthropic=is_anthropic)
@@ -231,7 +234,7 @@ class Provider:
 
     def _error(self, status: int, message: str, is_anthropic: bool) -> Response:
         if is_anthropic:
-            body = messages.write_error(status, message, self.new_id("req_offline_"))
+            body = messages.write_error(status, message, _request_id())
         else:
             body = chat.write_error(status, message)
         return self._json(body, is_anthropic=is_anthropic, status=status)
@@ -260,6 +263,10 @@ def create_app(*, pace: float = 1.0, seed: str | None = None) -> Starlette:
     )
 
 
+def _request_id() -> str:
+    return f"req_offline_{uuid.uuid4().hex[:22]}"
+
+
 def _decoded(body: bytes, encoding: str) -> bytes:
     """A request body without its content encoding."""
     if encoding == "gzip":
@@ -269,59 +276,20 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     return body
 
 
+async def _client_waits(request: Request, seconds: float) -> bool:
+    """Let this time pass; False at once when the client leaves meanwhile."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if await request.is_disconnected():
+            return False
+        await asyncio.sleep(min(0.1, left))
+    return True
+
+
 def _jitter(ask: Ask) -> float:
     """A factor from 0.7 to 1.3 that is always the same for the same request."""
     digest = hashlib.sha256(repr((ask.system, ask.turns)).encode()).digest()
     return 0.7 + 0.6 * digest[0] / 255
-
-
-def _models(*, is_anthropic: bool) -> dict[str, Any]:
-    if is_anthropic:
-        data = [
-            {
-                "type": "model",
-                "id": name,
-                "display_name": f"{name} (offline)",
-                "created_at": "2025-01-01T00:00:00Z",
-            }
-            for name in MODELS
-            if name.startswith("claude")
-        ]
-        return {
-            "data": data,
-            "has_more": False,
-            "first_id": data[0]["id"],
-            "last_id": data[-1]["id"],
-        }
-    listed = [
-        {"id": name, "object": "model", "created": chat.CREATED, "owned_by": "offline"}
-        for name in MODELS
-    ]
-    return {"object": "list", "data": listed}
-
-
-def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    given = body.get("input", "")
-    is_many = isinstance(given, list) and not all(isinstance(item, int) for item in given)
-    texts = given if is_many else [given]
-    vectors = [embed(str(text), size=int(body.get("dimensions") or 64)) for text in texts]
-    as_base64 = body.get("encoding_format") == "base64"
-    tokens = sum(estimate_tokens(str(text)) for text in texts)
-    return {
-        "object": "list",
-        "model": body.get("model"),
-        "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": base64.b64encode(vector.tobytes()).decode()
-                if as_base64
-                else list(vector),
-            }
-            for index, vector in enumerate(vectors)
-        ],
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
 
 
 class _Server(uvicorn.Server):
@@ -361,7 +329,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--pace", type=float, default=1.0, help="1 is human-like, 0 at once")
-    parser.add_argument("--seed", help="make ids repeat from one server to the next")
+    parser.add_argument("--seed", help="make ids repeat for a repeated request")
     parser.add_argument("--until-stdin-closes", action="store_true")
     options = parser.parse_args()
     config = uvicorn.Config(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from array import array
 from dataclasses import replace
 
 from tracelake.demo.offline.conversation import Answer, Ask, estimate_tokens
@@ -20,13 +17,3 @@ def think(ask: Ask) -> Answer:
     if ask.max_tokens is not None and estimate_tokens(answer.text) > ask.max_tokens:
         return Answer(answer.text[: 4 * ask.max_tokens], is_cut=True)
     return answer
-
-
-def embed(text: str, *, size: int) -> array[float]:
-    """A unit vector of 32-bit floats; texts with words in common lie close together."""
-    vector = [0.0] * size
-    for word in text.lower().split():
-        digest = hashlib.sha256(word.encode()).digest()
-        vector[int.from_bytes(digest[:4]) % size] += 1.0 if digest[4] % 2 else -1.0
-    length = math.sqrt(sum(value * value for value in vector)) or 1.0
-    return array("f", (value / length for value in vector))

@@ -25,7 +25,9 @@ _WORDS = re.compile(
 )
 _BULLETS = re.compile(r"\bbullet(?:s|ed)?\b|\bbullet[- ]points?\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\bnumbered (?:list|points|steps)\b", re.IGNORECASE)
-_JSON = re.compile(r"\b(?:in|as|with|only|valid) (?:a )?(?:valid )?JSON\b", re.IGNORECASE)
+_JSON = re.compile(
+    r"\b(?:in|as|as an?|with|only|valid) (?:valid )?JSON\b(?! files?\b)", re.IGNORECASE
+)
 _CAPITALS = re.compile(r"\b(?:upper ?case|all caps|capital letters)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"\bplain text\b|\b(?:no|without) markdown\b", re.IGNORECASE)
 _MARKDOWN = re.compile(r"\bmarkdown\b", re.IGNORECASE)
