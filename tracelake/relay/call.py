@@ -162,6 +162,8 @@ class Call:
         """The response came to its proper end."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
+            if self._client.is_slow and not upstream.transport.is_closing():
+                upstream.transport.resume_reading()  # it was this client that was slow
             upstream.release(reusable=reusable and self.request_complete)
         self._end("ok")
         self._client.call_over(self, keep_alive=reusable)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-QUEUE_BYTES = 64 * 1024 * 1024
+QUEUE_BYTES = 128 * 1024 * 1024
 HELD_BYTES = 512 * 1024 * 1024
 #: Room kept for the ends of exchanges whose bodies no longer fit.
 _RESERVE_BYTES = 4 * 1024 * 1024
@@ -127,7 +127,9 @@ class Recorder:
     def ended(self, capture: Capture) -> None:
         """The exchange is over: queue what is still to be written of it."""
         self.exchanges += 1
-        size = 2 * _RECORD_BYTES + capture.held_bytes
+        size = 2 * _RECORD_BYTES + sum(map(len, capture.response))
+        if capture.amended or not capture.opened:
+            size += sum(map(len, capture.request))
         if self._has_room(size):
             self._put("ended", capture, size)
             return
