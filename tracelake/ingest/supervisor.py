@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tracelake.collector")
 
 FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 10.0
+LONGEST_PAUSE_S = 2.0
 #: A child that lived this long is healthy again: its next death starts with the first pause.
 HEALTHY_AFTER_S = 30.0
 CHILD_STOP_S = 8.0
