@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -40,6 +42,8 @@ _HOP_BY_HOP = frozenset(
 )
 #: A `Connection` header that names these would break the request.
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
+#: `SO_LINGER`: on, for no time at all.
+_RESET = struct.pack("ii", 1, 0)
 _HEAD_MAX_BYTES = 256 * 1024
 #: How long an answered client may go on sending a request before it is cut off.
 _LINGER_S = 5.0
@@ -189,8 +193,11 @@ class ClientConnection(asyncio.Protocol):
         self._calls.clear()
         if flush:
             self.transport.close()
-        else:
-            self.transport.abort()
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:  # an ordinary close would look like the proper end of the body
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
     @property
     def in_flight(self) -> int:
