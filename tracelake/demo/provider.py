@@ -316,7 +316,9 @@ class _Server(uvicorn.Server):
 
 
 def _is_worth_logging(record: logging.LogRecord) -> bool:
-    """Whether a log record is about something that was not asked for by a model name."""
+    """Whether a log record is about more than an answer that was broken off on purpose."""
+    if "graceful shutdown exceeded" in record.getMessage():
+        return False
     error = record.exc_info[1] if record.exc_info else None
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

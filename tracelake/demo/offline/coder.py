@@ -59,7 +59,7 @@ def answer_as_coder(ask: Ask) -> Answer:
     searches = work.done("grep")
     files = work.files_read()
     if ask.offers("grep") and not work.tried("grep"):
-        call = ToolCall("grep", {"pattern": search_pattern(work.assignment), "path": "parcels"})
+        call = ToolCall("grep", {"pattern": search_pattern(work.subject), "path": "parcels"})
         return Answer(
             f"My assignment:\n\n{work.restated()}\n\nI look for the code that decides this "
             "before I change anything.",

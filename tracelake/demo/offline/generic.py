@@ -45,7 +45,7 @@ def answer_generically(ask: Ask) -> Answer:
     style = read_style(ask.system, ask.last_request)
     noted = [s for s in instructions if not is_understood(s)]
     sections = [
-        Section("Answer", _lead(ask) + _core(ask.last_request)),
+        Section("Answer", _in_role(ask, _core(ask.last_request))),
         Section("Request", _request(ask.last_request)),
         Section("From the conversation", _history(ask)),
         Section("Instructions", _instructions(noted)),
@@ -102,9 +102,13 @@ def _chosen_tool(ask: Ask) -> ToolCall | None:
     return ToolCall(tools[0].name, arguments)
 
 
-def _lead(ask: Ask) -> str:
+def _in_role(ask: Ask, text: str) -> str:
+    """A text, said by whom the system prompt says the model is."""
     role = _ROLE.search(ask.system)
-    return f"Speaking as {role[1].strip()}: " if role else ""
+    if not role:
+        return text
+    said = text if text.startswith("I ") else text[0].lower() + text[1:]
+    return f"Speaking as {role[1].strip()}, {said}"
 
 
 def _core(request: str) -> str:
@@ -121,7 +125,9 @@ def _core(request: str) -> str:
         return f"I choose **{choices[digest[0] % len(choices)]}**."
     if re.search(r"\bsummar(?:y|i[sz]e)\b", request, re.IGNORECASE):
         return _summary(request)
-    terms = " and ".join(f"*{word}*" for word in keywords(request, 2)) or "nothing in particular"
+    terms = " and ".join(f"*{word}*" for word in keywords(request, 2))
+    if not terms:
+        return "There is little in the request to work with; a few more words would help."
     if "?" in request:
         question = next((s for s in reversed(sentences(request)) if "?" in s), request)
         return f"Your question “{shortened(question, 160)}” turns on {terms}."

@@ -122,7 +122,8 @@ def _merge(work: Work) -> str:
         open_points.insert(0, "The tests still fail; the change should not be merged like this.")
     rounds = _delegated_to([(c, r) for c, r in work.ask.steps() if r], "coder")
     files = f"{len(changed)} file{'' if len(changed) == 1 else 's'}"
-    result_text = f"{_verdict(run)} The agents report changes in {files if changed else 'no file'}."
+    changes = f"the agents report changes in {files if changed else 'no file'}"
+    result_text = f"{_verdict(run).removesuffix('.')}, and {changes}."
     if rounds > 1:
         result_text += f" The coder needed {rounds} rounds."
     return work.report(

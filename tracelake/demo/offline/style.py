@@ -174,14 +174,14 @@ def render(sections: Sequence[Section], style: Style) -> str:
     """
     parts = [_named(part, index, style) for index, part in enumerate(sections)]
     if style.is_json:
-        keys = {_key(part.heading): _plain(part.body) for part in parts}
+        keys = {_key(part.heading) or "text": _value(part.body) for part in parts}
         return json.dumps(keys, ensure_ascii=False, indent=2)
     if style.sentences is not None:
         text = " ".join(_flat(parts)[: style.sentences])
     elif style.is_bulleted or style.is_numbered:
         text = "\n".join(
             f"{f'{number}.' if style.is_numbered else '-'} **{part.heading}:** {_plain(part.body)}"
-            for number, part in enumerate(parts, 1)
+            for number, part in enumerate((part for part in parts if _plain(part.body)), 1)
         )
     else:
         text = "\n\n".join(
@@ -219,6 +219,14 @@ def _plain(body: str) -> str:
     """A body on one line, its code blocks left out."""
     text = re.sub(r"```.*?```", "", body, flags=re.DOTALL)
     return " ".join(re.sub(r"^\s*(?:[-*>]|#+)\s+", "", text, flags=re.MULTILINE).split())
+
+
+def _value(body: str) -> str | list[str]:
+    """A body as a JSON value: a list where it is one."""
+    lines = body.splitlines()
+    if lines and all(line.startswith("- ") for line in lines):
+        return [line.removeprefix("- ") for line in lines]
+    return _plain(body) or re.sub(r"```\w*\n?", "", body).strip()
 
 
 def _flat(parts: Sequence[Section]) -> list[str]:

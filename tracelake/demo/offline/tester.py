@@ -65,7 +65,7 @@ def answer_as_tester(ask: Ask) -> Answer:
         return Answer(
             f"`{missing}` does not exist, so the README points nowhere. The rules must stand "
             "in another file; I search the documentation for them.",
-            (ToolCall("grep", {"pattern": search_pattern(work.assignment), "path": "docs"}),),
+            (ToolCall("grep", {"pattern": search_pattern(work.subject), "path": "docs"}),),
         )
     calls = _changes(work, files)
     if calls:

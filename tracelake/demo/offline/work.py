@@ -54,6 +54,11 @@ class Work:
         return self.ask.task.split("\n\nThe repository:", 1)[0].strip()
 
     @property
+    def subject(self) -> str:
+        """The assignment without the orchestrator's division of labour, for searching."""
+        return self.assignment.split("\n\nYour part is", 1)[0]
+
+    @property
     def is_read_only(self) -> bool:
         """Whether the assignment or the prompt forbids changes."""
         return bool(_READ_ONLY.search(f"{self.assignment}\n{self.added_instructions()}"))
