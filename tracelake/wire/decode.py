@@ -32,12 +32,12 @@ def decode_body(body: bytes, encoding: str | None) -> bytes:
     names = [name.strip().lower() for name in (encoding or "").split(",")]
     for name in reversed(names):
         decoder = _DECODERS.get(name)
-        if decoder is not None and body:
-            body = decoder(body) or body
+        decoded = decoder(body) if decoder is not None and body else None
+        body = body if decoded is None else decoded
     return body
 
 
-def _zlib(body: bytes, window_bits: int) -> bytes:
+def _zlib(body: bytes, window_bits: int) -> bytes | None:
     """Every concatenated member of a zlib-family stream, up to what cannot be read."""
     out = bytearray()
     rest = body
@@ -49,50 +49,48 @@ def _zlib(body: bytes, window_bits: int) -> bytes:
                 out += inflater.decompress(rest[position : position + _CHUNK])
                 position += _CHUNK
         except zlib.error:
-            break
+            # Behind a whole member stands what is no member, such as padding: it is left out.
+            return bytes(out) if out or rest is not body else None
         if not inflater.eof:
             break
         rest = inflater.unused_data + rest[position:]
     return bytes(out)
 
 
-def _gzip(body: bytes) -> bytes:
+def _gzip(body: bytes) -> bytes | None:
     return _zlib(body, zlib.MAX_WBITS | 16)
 
 
-def _deflate(body: bytes) -> bytes:
+def _deflate(body: bytes) -> bytes | None:
     """`deflate` is the zlib format (RFC 9110 8.4.1.2), yet some servers send it without wrapper."""
-    wrapped = len(body) > 1 and body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0
-    return _zlib(body, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+    wrapped = _zlib(body, zlib.MAX_WBITS)
+    return _zlib(body, -zlib.MAX_WBITS) if wrapped is None else wrapped
 
 
-def _brotli(body: bytes) -> bytes:
-    decompressor = brotli.Decompressor()
-    out = bytearray()
-    for start in range(0, len(body), _CHUNK):
-        try:
-            out += decompressor.process(body[start : start + _CHUNK])
-        except brotli.error:
-            break
-        if len(out) >= MAX_DECODED_BYTES:
-            break
-    return bytes(out)
+def _brotli(body: bytes) -> bytes | None:
+    return _stepwise(body, brotli.Decompressor().process)
 
 
-def _zstd(body: bytes) -> bytes:
+def _zstd(body: bytes) -> bytes | None:
     decompressor = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+    return _stepwise(body, decompressor.decompress)
+
+
+def _stepwise(body: bytes, step: Callable[[bytes], bytes]) -> bytes | None:
+    """What a decoder gives piece by piece, up to the first piece it cannot read."""
     out = bytearray()
     for start in range(0, len(body), _CHUNK):
         try:
-            out += decompressor.decompress(body[start : start + _CHUNK])
-        except zstandard.ZstdError:
-            break
+            out += step(body[start : start + _CHUNK])
+        except (brotli.error, zstandard.ZstdError):
+            return bytes(out) or None
         if len(out) >= MAX_DECODED_BYTES:
             break
     return bytes(out)
 
 
-_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+#: Each gives None for bytes that are not of its encoding at all.
+_DECODERS: dict[str, Callable[[bytes], bytes | None]] = {
     "gzip": _gzip,
     "x-gzip": _gzip,
     "deflate": _deflate,

@@ -15,6 +15,10 @@ import orjson
 
 JsonObject = dict[str, Any]
 
+#: Levels of nesting that are kept; no format comes near, and writers of JSON end at 254.
+_MAX_DEPTH = 100
+_TOO_DEEP = "(nested too deeply)"
+
 
 def parse(document: bytes | str) -> Any:
     """The value of a JSON document; also what only a tolerant parser reads (NaN, half surrogates).
@@ -23,12 +27,19 @@ def parse(document: bytes | str) -> Any:
         ValueError: It is not JSON, or nested too deeply to be read.
     """
     try:
-        return orjson.loads(document)
+        value = orjson.loads(document)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(document, strict=False)
+            value = json.loads(document, strict=False)
         except RecursionError as error:
             raise ValueError("JSON nested too deeply") from error
+    return storable(value) if _may_be_deep(document) else value
+
+
+def _may_be_deep(document: bytes | str) -> bool:
+    if isinstance(document, str):
+        return document.count("[") + document.count("{") > _MAX_DEPTH
+    return document.count(b"[") + document.count(b"{") > _MAX_DEPTH
 
 
 def parse_object(document: bytes | str) -> JsonObject | None:
@@ -105,22 +116,26 @@ def storable(value: Any) -> Any:
     """The value itself, or a copy that can be written as UTF-8 JSON.
 
     Streams cut characters beyond the basic plane into halves; halves that met again are joined,
-    a lone one becomes the replacement character, numbers beyond 64 bits become floats.
+    a lone one becomes the replacement character, numbers beyond 64 bits become floats, and what is
+    nested too deeply is left out.
     """
     try:
         orjson.dumps(value)
     except TypeError:
-        return _mended(value)
+        return _mended(value, 0)
     return value
 
 
-def _mended(value: Any) -> Any:
+def _mended(value: Any, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        return _TOO_DEEP
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {_mended(k): _mended(v) for k, v in cast("JsonObject", value).items()}
+        pairs = cast("JsonObject", value).items()
+        return {_mended(key, depth): _mended(item, depth + 1) for key, item in pairs}
     if isinstance(value, list):
-        return [_mended(item) for item in cast("list[Any]", value)]
+        return [_mended(item, depth + 1) for item in cast("list[Any]", value)]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return float(value) if abs(value) < 10**300 else str(value)
     return value

@@ -66,12 +66,21 @@ def _price(request: Request, answer: Answer, when: datetime) -> Price:
         if found is None:
             continue
         usd, by = found
-        if provider == request.provider:
-            return Price(usd, None)
-        return Price(usd, f"list price of {by}; no price known for {request.provider}")
+        return Price(usd, _estimate(request, model, models[0], provider, by))
     if answer.reported_cost_usd is not None:
         return Price(answer.reported_cost_usd, "as reported by the provider")
     return Price(None, f"no price known for {models[0]} of {request.provider}")
+
+
+def _estimate(
+    request: Request, model: str, answered: str, provider: str | None, by: str
+) -> str | None:
+    """How a price was come by, where it is not the provider's own for the model that answered."""
+    if provider != request.provider:
+        return f"list price of {by}; no price known for {request.provider}"
+    if model != answered:
+        return f"priced as {model}, the model asked for"
+    return None
 
 
 def _models(request: Request, answer: Answer) -> list[str]:
