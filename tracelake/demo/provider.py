@@ -197,6 +197,7 @@ class Provider:
     ) -> AsyncIterator[bytes]:
         """The events of a stream, in time; marks the call when it ends or is given up."""
         fails_at = len(pieces) // 2 if ask.model.startswith("error-") else None
+        due = time.monotonic()  # of the next piece; late ones are caught up, pauses do not add up
         try:
             for number, piece in enumerate(pieces):
                 if number == fails_at:
@@ -208,8 +209,9 @@ class Provider:
                     error = WRITERS[ask.format].write_error_event("overloaded, on purpose")
                     yield error.data.encode()
                     return
-                if piece.chars and self.pace:
-                    await asyncio.sleep(self.pace * piece.chars / CHARS_PER_S)
+                due += self.pace * piece.chars / CHARS_PER_S
+                if (pause := due - time.monotonic()) > 0:
+                    await asyncio.sleep(pause)
                 yield piece.data.encode()
             call["outcome"] = "ok"
         except (asyncio.CancelledError, GeneratorExit):

@@ -72,7 +72,7 @@ def test_another_task_is_worked_on(provider: RunningProvider, tmp_path: Path) ->
     workdir = copy_repository(tmp_path / "work")
     code, output = run(provider, workdir, "Which surcharge do heavy parcels pay?")
     assert code == 0, output
-    assert "The agents report changes in no file." in output
+    assert "the agents report changes in no file." in output
 
 
 def test_a_provider_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:
