@@ -9,6 +9,7 @@
     lake.write(table, rows)                 rows of runs, annotations, checkpoints, views
     lake.records(table)                     polars.LazyFrame of such a table
     lake.seal()                             move what is finished from hot to cold; SealReport
+    lake.compact()                          merge files, sorted by trace; CompactReport
     lake.path / lake.hot / lake.location    where it is
     lake.close()
 
@@ -29,6 +30,7 @@ from tracelake.storage.segment import SegmentWriter
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
+    from datetime import date
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tracelake.model import Event
+    from tracelake.storage.compactor import CompactReport
     from tracelake.storage.reader import Reader
     from tracelake.storage.sealer import Sealer, SealReport
 
@@ -161,6 +164,19 @@ class Lake:
             SchemaTooNew: The lake was written by a newer Trace Lake.
         """
         return self.sealer().seal()
+
+    def compact(self, *, today: date | None = None) -> CompactReport:
+        """Merge small files, sorted by trace, and delete files nobody can be reading any more.
+
+        Args:
+            today: UTC day that still grows, merged only in part; a later day closes it.
+
+        Raises:
+            LakeLocked: Another process is changing the tables and did not finish in time.
+        """
+        from tracelake.storage.compactor import Compactor
+
+        return Compactor(self.location).compact(today=today)
 
     def sealer(self) -> Sealer:
         """A sealer of this lake, for a process that seals again and again."""

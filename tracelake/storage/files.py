@@ -5,6 +5,7 @@ dot and end in `.tmp`, so that no glob for `*.parquet`, `*.jsonl` or `*.xlog` fi
 
     atomic_write(path, data)   replace a file by bytes, synced to the disk before it is visible
     rename(source, target)     rename within a folder, replacing
+    sync_file(path)            make what another library wrote survive a power loss
     sync_folder(folder)        make the names in a folder survive a power loss
     read_or_none(path)         bytes, None when the file does not exist
     remove(path)               delete, True when there was something to delete
@@ -41,6 +42,15 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 def rename(source: Path, target: Path) -> None:
     """Rename within one file system, replacing the target."""
     source.replace(target)
+
+
+def sync_file(path: Path | str) -> None:
+    """Make the bytes of a file that another library wrote survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

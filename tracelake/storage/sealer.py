@@ -36,6 +36,7 @@ from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.reader import lagging_traces, to_frame
 from tracelake.storage.reap import reap
+from tracelake.storage.rewrite import rewrite
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
 from tracelake.storage.table import DeltaStore, Snapshot
@@ -173,15 +174,17 @@ class Sealer:
 
     def due(self) -> bool:
         """Whether enough is hot, or it is hot long enough, that sealing pays."""
-        return self.hot_bytes() >= SEAL_BYTES or time.monotonic() - self._last_seal >= SEAL_EVERY_S
+        waited_s = time.monotonic() - self._last_seal
+        return waited_s >= SEAL_EVERY_S or self.unsealed_bytes() >= SEAL_BYTES
 
-    def hot_bytes(self) -> int:
-        """Bytes of the segments, for the alarm in `/health`; sealed but unreaped ones included."""
+    def unsealed_bytes(self) -> int:
+        """Bytes of the segments that are not sealed yet: when it grows, nobody seals."""
         total = 0
-        for suffix in (".jsonl", SUFFIX):
-            for path in list_segments(self._hot, suffix).values():
+        for suffix, store in ((".jsonl", self._spans), (SUFFIX, self._exchanges)):
+            snapshot = store.snapshot()
+            for name, path in list_segments(self._hot, suffix).items():
                 try:
-                    total += path.stat().st_size
+                    total += max(path.stat().st_size - snapshot.offset(name), 0)
                 except FileNotFoundError:
                     continue
         return total
@@ -216,6 +219,7 @@ class Sealer:
         files.atomic_write(carry_path(self._hot, number + 1), b"".join(lines))
         frame = to_frame(rows)
         self._spans.append(frame, {**batch.offsets, key: number + 1})
+        self._spans.sync(spans)
         written = self._derive_traces(key, self._spans.snapshot(), traces, lagging, frame)
         report = SealReport(batch.count, len(rows), amended, lost, len(unfinished), written)
         return batch, report
@@ -316,12 +320,9 @@ class Sealer:
         rows = _spans_of(lagging, spans, known, added)
         fresh = roll_up(rows)
         dates: set[date] = set(fresh["date"]) | {first for first, _ in known.values()}
-        kept = (
-            traces.scan(file for file in traces.files if file.date in dates)
-            .filter(~pl.col("trace_id").is_in(sorted(touched)))
-            .collect()
-        )
-        self._traces.replace(pl.concat([kept, fresh]), sorted(dates), derived)
+        replaced = [file for file in traces.files if file.date in dates]
+        kept = traces.scan(replaced).filter(~pl.col("trace_id").is_in(sorted(touched))).collect()
+        rewrite(self._traces, replaced, [pl.concat([kept, fresh])], derived)
         return fresh.height
 
     def _seal_exchanges(self, key: str) -> int:
@@ -336,6 +337,7 @@ class Sealer:
         files.atomic_write(carry_path(self._hot, hot.number + 1, SUFFIX), b"".join(waiting))
         frame = exchanges_frame(folded.exchange for folded in complete.values())
         self._exchanges.append(frame, {**moved, key: hot.number + 1})
+        self._exchanges.sync(snapshot)
         return frame.height
 
 

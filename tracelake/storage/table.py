@@ -3,7 +3,7 @@
     DeltaStore(root, table, options)
         .snapshot() -> Snapshot           the newest committed version; cheap when nothing changed
         .append(frame, transactions)      one commit: rows and application offsets together
-        .replace(frame, dates, transactions)   one commit: whole days replaced
+        .sync(since)                      make commits survive a power loss
     Snapshot: .version .files .offset(app_id) .scan(files)
     scan_files(table, files, options) -> LazyFrame with the table's full schema
 
@@ -21,7 +21,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -29,9 +29,10 @@ from deltalake.exceptions import TableNotFoundError
 
 from tracelake import schema
 from tracelake.errors import SchemaTooNew
+from tracelake.storage.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from tracelake.schema import Table
@@ -147,14 +148,33 @@ class DeltaStore:
 
     def append(self, frame: pl.DataFrame, transactions: Mapping[str, int]) -> None:
         """Commit rows and the offsets they were read up to, together."""
-        self._write(frame, transactions, mode="append")
+        delta = self.create()
+        rows = frame.select(self.table.names).sort("date", *self.table.sort).rechunk()
+        missing = {c.name for c in self.table.columns} - {f.name for f in delta.schema().fields}
+        write_deltalake(
+            delta,
+            rows.to_arrow(compat_level=pl.CompatLevel.oldest()),
+            mode="append",
+            schema_mode="merge" if missing else None,
+            writer_properties=writer_properties(),
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(k, v) for k, v in transactions.items()]
+            ),
+        )
 
-    def replace(
-        self, frame: pl.DataFrame, dates: Sequence[date], transactions: Mapping[str, int]
-    ) -> None:
-        """Commit the given days anew: all their rows go, `frame` comes."""
-        predicate = " OR ".join(f"date = '{day.isoformat()}'" for day in dates)
-        self._write(frame, transactions, mode="overwrite", predicate=predicate)
+    def sync(self, since: Snapshot) -> None:
+        """Make what was committed after a snapshot survive a power loss; local tables only."""
+        if not self.is_local:
+            return
+        before = {file.path for file in since.files}
+        latest = self.snapshot()
+        new = [Path(file.uri) for file in latest.files if file.path not in before]
+        log_folder = Path(self.uri, "_delta_log")
+        new += [log_folder / f"{v:020d}.json" for v in range(since.version + 1, latest.version + 1)]
+        for path in new:
+            sync_file(path)
+        for folder in {path.parent for path in new}:
+            sync_folder(folder)
 
     def create(self) -> DeltaTable:
         """Open the table for writing, making it when it does not exist.
@@ -179,27 +199,14 @@ class DeltaStore:
         check_version(delta)
         return delta
 
-    def _write(self, frame: pl.DataFrame, transactions: Mapping[str, int], **how: Any) -> None:
-        delta = self.create()
-        rows = frame.select(self.table.names).sort("date", *self.table.sort).rechunk()
-        missing = {c.name for c in self.table.columns} - {f.name for f in delta.schema().fields}
-        write_deltalake(
-            delta,
-            rows.to_arrow(compat_level=pl.CompatLevel.oldest()),
-            schema_mode="merge" if missing else None,
-            writer_properties=writer_properties(),
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(k, v) for k, v in transactions.items()]
-            ),
-            **how,
-        )
-
     def _is_stale(self) -> bool:
         """Whether a newer version may exist; on a local disk two look-ups of a name."""
         version = self._latest.version
-        if version < 0 or not self.is_local:
+        if not self.is_local:
             return True
         log_folder = Path(self.uri, "_delta_log")
+        if version < 0:
+            return log_folder.exists()
         return (log_folder / f"{version + 1:020d}.json").exists() or not (
             log_folder / f"{version:020d}.json"
         ).exists()

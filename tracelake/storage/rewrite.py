@@ -1,0 +1,146 @@
+"""Replacing files of a table by better ones, in one commit.
+
+    rewrite(store, removed, frames, transactions)   add the frames' files, remove the others
+
+Invariants:
+- The new files are complete on the disk before the commit names them; a crash before it leaves
+  unnamed files that the vacuum removes.
+- A commit fails as a whole when another process removed one of the files meanwhile.
+- Removed files stay on the disk for readers that began before; the vacuum deletes them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import polars as pl
+from deltalake import CommitProperties, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from tracelake.storage import files
+from tracelake.storage.table import ROW_GROUP_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+    from tracelake.storage.table import DeltaStore, File
+
+#: Large pages let zstd see the history that one call repeats of the one before.
+PAGE_BYTES = 8 << 20
+
+
+def rewrite(
+    store: DeltaStore,
+    removed: Iterable[File],
+    frames: Iterable[pl.DataFrame],
+    transactions: Mapping[str, int],
+) -> int:
+    """Commit new files instead of old ones.
+
+    Args:
+        store: The table.
+        removed: Live files that go.
+        frames: Rows that come, each frame becoming one file per day; consumed one at a time.
+        transactions: Application offsets of the same commit.
+
+    Returns:
+        Number of files written.
+
+    Raises:
+        deltalake.exceptions.CommitFailedError: Another process removed one of the files.
+    """
+    delta = store.create()
+    added = [action for frame in frames for action in _write(store, frame)]
+    now_ms = int(time.time() * 1000)
+    gone = [
+        RemoveAction(file.path, data_change=True, deletion_timestamp=now_ms) for file in removed
+    ]
+    delta.create_write_transaction(
+        [*added, *gone],
+        "append",
+        delta.schema(),
+        ["date"],
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(app, offset) for app, offset in transactions.items()]
+        ),
+    )
+    return len(added)
+
+
+def _write(store: DeltaStore, frame: pl.DataFrame) -> list[AddAction]:
+    names = store.table.names
+    rows = frame.select(names).sort("date", *store.table.sort)
+    return [
+        _write_day(store, part.drop("date"), day[0])
+        for day, part in rows.partition_by("date", as_dict=True, maintain_order=True).items()
+    ]
+
+
+def _write_day(store: DeltaStore, rows: pl.DataFrame, day: date) -> AddAction:
+    path = f"date={day.isoformat()}/part-{uuid.uuid4()}.zstd.parquet"
+    uri = f"{store.uri}/{path}"
+    if store.is_local:
+        os.makedirs(os.path.dirname(uri), exist_ok=True)
+    rows.rechunk().write_parquet(
+        uri,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=ROW_GROUP_ROWS,
+        data_page_size=PAGE_BYTES,
+        storage_options=store.options,
+    )
+    return AddAction(
+        path=path,
+        size=_size(store, uri),
+        partition_values={"date": day.isoformat()},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=orjson.dumps(_statistics(rows)).decode(),
+    )
+
+
+def _size(store: DeltaStore, uri: str) -> int:
+    if store.is_local:
+        files.sync_file(uri)
+        return os.path.getsize(uri)
+    import fsspec  # type: ignore[import-untyped]
+
+    return int(fsspec.open(uri).fs.size(uri))
+
+
+def _statistics(rows: pl.DataFrame) -> dict[str, Any]:
+    """What the log says of a file: bounds that let readers pass over it unopened."""
+    least: dict[str, Any] = {}
+    greatest: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for name in ("trace_id", "start_time", "revision"):
+        if name not in rows.columns:
+            continue
+        column = rows[name]
+        nulls[name] = column.null_count()
+        if column.null_count() < rows.height:
+            least[name] = _bound(column.min(), up=False)
+            greatest[name] = _bound(column.max(), up=True)
+    return {
+        "numRecords": rows.height,
+        "minValues": least,
+        "maxValues": greatest,
+        "nullCount": nulls,
+    }
+
+
+def _bound(value: Any, *, up: bool) -> Any:
+    """A bound as the Delta log says it: times in whole milliseconds, rounded outwards."""
+    if not hasattr(value, "isoformat"):
+        return value
+    moment: datetime = value
+    exact = moment.timestamp() * 1000
+    whole = math.ceil(exact) + 1 if up else math.floor(exact) - 1
+    shown = pl.Series([whole]).cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+    return shown[0]
