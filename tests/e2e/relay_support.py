@@ -49,7 +49,9 @@ class RelayProcess:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the relay did not start: exit code {self.process.wait(10)}"
+        if not line:
+            self.process.stdout.close()
+            raise AssertionError(f"the relay did not start: exit code {self.process.wait(10)}")
         self.address: str = json.loads(line)["address"]
         self.port = urlsplit(self.address).port or 0
 

@@ -13,6 +13,7 @@ import logging
 import socket
 import struct
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -72,6 +73,7 @@ class ClientConnection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        self._in_head = False
         self.peer = ("", 0)
         self.is_slow = False
 
@@ -96,6 +98,11 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
         except httptools.HttpParserError as error:
             self._refuse_connection(Refusal(400, "bad_request", f"not HTTP/1.1: {error}"))
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_MAX_BYTES:
+                message = f"more than {_HEAD_MAX_BYTES} bytes of headers"
+                self._refuse_connection(Refusal(431, "head_too_large", message))
 
     def eof_received(self) -> None:
         """Take it as a disconnect: a client that still wants its answer keeps its side open."""
@@ -121,17 +128,17 @@ class ClientConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._head_bytes = 0
+        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
-        self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
         if self._is_replayed_head:
             self._headers = []
             return
@@ -229,17 +236,12 @@ class ClientConnection(asyncio.Protocol):
                 self.release("pipelined")
             self._calls[0].start()
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > _HEAD_MAX_BYTES and not self.transport.is_closing():
-            self._refuse_connection(
-                Refusal(431, "head_too_large", f"more than {_HEAD_MAX_BYTES} bytes of headers")
-            )
-
     def _refuse_connection(self, refusal: Refusal) -> None:
+        if self.transport.is_closing():
+            return
         self._keep_alive = False
         self._relay.refused += 1
-        if len(self._calls) == 0:
+        if not self._calls:
             self.transport.write(OwnCall.render(refusal, close=True))
         self.transport.close()
 
@@ -295,6 +297,8 @@ class ClientConnection(asyncio.Protocol):
             token=ours.get(b"x-tracelake-token") or token,
         )
         if refusal is not None:
+            if isinstance(decision, Route):
+                refusal = replace(refusal, dialect=decision.dialect)
             return OwnCall(self, relay, refusal, method.decode(), headers=ours)
         if not isinstance(decision, Route):
             return OwnCall(self, relay, decision, method.decode(), headers=ours)
