@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from tracelake.demo.launch import (
@@ -18,6 +18,7 @@ from tracelake.demo.launch import (
     running_provider,
     stop,
 )
+from tracelake.errors import LakeError
 from tracelake.ingest.collector import base_urls
 from tracelake.model import new_id
 from tracelake.replay.launch import Streams
@@ -80,7 +81,9 @@ def running_demo(
                 stop(run.process)
                 run.finish(run.process.returncode)
         finally:
-            collector.release(run_id)
+            # a relay that is gone holds no redirection any more
+            with suppress(LakeError):
+                collector.release(run_id)
 
 
 def _commit(workdir: Path) -> None:

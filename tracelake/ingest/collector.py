@@ -200,7 +200,14 @@ def start(location: Location, options: Options) -> Collector:
     command += ["--openai-backend", options.openai_backend]
     for name, url in options.upstreams.items():
         command += ["--upstream", f"{name}={url}"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    # a session of its own: Ctrl+C in our terminal is for us, and we stop it in order
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     line = process.stdout.readline() if process.stdout else ""
     try:
         answer = json.loads(line)
