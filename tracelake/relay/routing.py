@@ -74,7 +74,7 @@ def parse_backend(name: str, url: str) -> Backend:
         raise ConfigError(f"upstream {name}: {url!r} must look like https://host[:port][/path]")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"upstream {name}: the URL must not hold credentials, query or fragment")
-    if not (parts.netloc + parts.path).isprintable() or " " in parts.netloc + parts.path:
+    if not url.isprintable() or " " in url:
         raise ConfigError(f"upstream {name}: the URL must not hold spaces or control characters")
     scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
     default_port = 443 if scheme == "https" else 80
