@@ -10,7 +10,7 @@ from app.components.graph import graph, peek
 
 POLL_S = 1.0
 HEARTBEAT_S = 3.0
-HEIGHT = "clamp(420px, calc(100vh - 215px), 1600px)"
+HEIGHT = "clamp(420px, calc(100vh - 178px), 1600px)"
 
 
 def main() -> None:
@@ -28,21 +28,22 @@ def main() -> None:
 def workspace(trace_id: str, *, polling: bool) -> None:
     """Graph and detail; a click runs only this again."""
     trace = hub.current().watch(trace_id)
-    opened = peek().selected is not None or state.param(state.Param.SPAN) is not None
-    left, right = st.columns([1.75, 1], gap="small") if opened else (st.container(), None)
+    node_id = live_bar.chosen_node()
+    span_id = state.param(state.Param.SPAN)
+    # always two columns, the second one empty at times: the graph must not be mounted anew
+    left, right = st.columns([1.7, 1] if span_id else [1, 1e-9], gap="small" if span_id else None)
     with left:
         shown = graph(
             trace_id,
             token=state.session_token(),
-            selected=state.param(state.Param.SPAN),
+            selected=node_id,
             statuses=live_bar.statuses(),
             elements=trace.message(layout=peek().layout) if polling else None,
             height=HEIGHT,
         )
-    state.set_params(**{state.Param.SPAN: shown.span_id})
-    if right is not None and shown.span_id is not None:
-        with right, st.container(height="stretch", key="detail"):
-            detail.render_span(trace_id, shown.span_id)
+    if span_id:
+        with right:
+            detail.render_span(trace_id, span_id, version=trace.summary(span_id), height=HEIGHT)
     if (shown.transport == "polling") != polling:
         st.rerun()
 

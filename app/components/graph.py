@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from streamlit.components.v2 import component
 
 from app import state
@@ -71,7 +72,7 @@ def graph(
             "style": style_table(),
             "selected": selected,
             "show": list(statuses),
-            "elements": elements,
+            "elements": None if elements is None else orjson.dumps(elements).decode(),
             "height": height,
         },
         default={"selected": None, "transport": None, "layout": "lanes"},

@@ -406,6 +406,8 @@ class GraphBuilder:
             return "back"
         if start.x == end.x and self._is_blocked(start, end, target):
             return "right" if kind == "request" and start.x % LANE_DX else "left"
+        if start.x > end.x:
+            return "collect" if self._facts[_span_of(source)].drawn == "tool" else "onward"
         return "straight"
 
     def _is_blocked(self, start: Place, end: Place, target: str) -> bool:

@@ -40,6 +40,7 @@ export function buildFrame(root, actions) {
   const legendButton = button("legend", "Legend", "What the shapes and lines mean", () => {
     parts.legend.hidden = !parts.legend.hidden;
   });
+  const timelineButton = button("timeline", "Timeline", "Show or hide the timeline ( t )", actions.timeline);
   const zoom = h(
     "div",
     { class: "tl-zoom" },
@@ -58,6 +59,9 @@ export function buildFrame(root, actions) {
     tip: h("div", { class: "tl-tip", hidden: true, role: "tooltip" }),
     empty: h("div", { class: "tl-empty" }, "Waiting for the first span…"),
     probe: h("i"),
+    timelineButton,
+    grip: h("div", { class: "tl-grip", title: "Drag to resize" }),
+    timeline: h("div", { class: "tl-timeline" }),
   };
   parts.stage = h(
     "div",
@@ -82,10 +86,11 @@ export function buildFrame(root, actions) {
     h("span", { class: "tl-group" }, lanes, tree),
     follow,
     fit,
+    timelineButton,
     legendButton,
   );
   errors.hidden = true;
-  root.replaceChildren(parts.probe, parts.bar, parts.stage);
+  root.replaceChildren(parts.probe, parts.bar, parts.stage, parts.grip, parts.timeline);
   search.addEventListener("input", () => actions.find(search.value));
   search.addEventListener("keydown", (event) => {
     if (event.key === "Enter") actions.nextHit(event.shiftKey ? -1 : 1);
@@ -131,7 +136,7 @@ export function showLegend(parts, table, theme) {
   const keys = h(
     "div",
     { class: "tl-keys" },
-    ...[["/", "find"], ["j k", "next, previous"], ["e", "error"], ["f", "fit"], ["l", "layout"], ["Esc", "deselect"]]
+    ...[["/", "find"], ["j k", "next, previous"], ["e", "error"], ["f", "fit"], ["l", "layout"], ["t", "timeline"], ["Esc", "deselect"]]
       .map(([key, text]) => h("span", {}, h("kbd", {}, key), ` ${text}`)),
   );
   parts.legend.replaceChildren(...nodes, ...edges, ...marks, keys);

@@ -1,16 +1,19 @@
 // The graph of a trace as a Streamlit component (components v2): one mount over a whole run.
 //
-// data   {trace, path, token, style, elements?, selected?, show?, height}
+// data   {trace, path, token, style, elements? (JSON text), selected?, show?, height}
 // state  selected: id of a node or null; transport: live | polling; layout: lanes | hierarchy
 
 import { h } from "../shared/dom.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
 import { Stream } from "./stream.js";
+import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 
 /** Viewports by trace, so that coming back to a page finds the same part of the graph. */
 const viewports = new Map();
+/** How the panel below was left. */
+const kept = { timeline: true, share: 0.27 };
 
 class LiveGraph {
   constructor(root) {
@@ -25,6 +28,11 @@ class LiveGraph {
       zoom: (factor) => this.view.zoomBy(factor),
       find: (text) => this.find(text),
       nextHit: (step) => this.nextHit(step),
+      timeline: () => this.showTimeline(!kept.timeline),
+    });
+    this.timeline = new Timeline(this.parts.timeline, {
+      onSelect: (id) => this.view.select(id, { tell: true, show: true }),
+      onMoment: (moment) => this.view?.setMoment(moment),
     });
     this.view = new View(this.parts.stage, {
       onSelect: (id) => this.selected(id),
@@ -38,6 +46,9 @@ class LiveGraph {
     });
     this.parts.follow.classList.add("on");
     this.parts.lanes.classList.add("on");
+    this.showTimeline(kept.timeline);
+    this.parts.grip.addEventListener("pointerdown", (event) => this.parts.grip.setPointerCapture(event.pointerId));
+    this.parts.grip.addEventListener("pointermove", (event) => event.buttons & 1 && this.resizeTimeline(event));
     this.state = "connecting";
     this.hits = [];
     this.unwatch = watchTheme(this.parts.probe, () => this.refreshTheme());
@@ -55,7 +66,7 @@ class LiveGraph {
     }
     if (data.trace !== this.trace) this.open(data);
     if (data.path) this.stream.follow(data.path, data.token);
-    if (data.elements) this.receive({ ...data.elements, type: "poll" });
+    if (data.elements) this.receive({ ...JSON.parse(data.elements), type: "poll" });
     const show = JSON.stringify(data.show ?? null);
     if (show !== this.show) {
       this.show = show;
@@ -66,7 +77,9 @@ class LiveGraph {
       if (data.selected !== this.current) {
         this.current = data.selected;
         this.view.select(data.selected, { show: true });
+        this.timeline.select(data.selected);
         this.pendingSelection = data.selected;
+        setStateValue("selected", data.selected);
       }
     }
   }
@@ -76,8 +89,9 @@ class LiveGraph {
     this.trace = data.trace;
     this.epoch = null;
     this.status = "running";
-    this.current = null;
+    this.current = this.asked = undefined;
     this.view.reset();
+    this.timeline.clear();
     this.view.follow = true;
     this.parts.follow.classList.add("on");
     this.view.restored = viewports.get(data.trace) ?? null;
@@ -88,9 +102,13 @@ class LiveGraph {
   }
 
   receive(message) {
-    if (this.epoch && message.epoch !== this.epoch) this.view.reset();
+    if (this.epoch && message.epoch !== this.epoch) {
+      this.view.reset();
+      this.timeline.clear();
+    }
     this.epoch = message.epoch;
     this.view.apply(message);
+    if (message.nodes?.length) this.timeline.apply(message.nodes, (node) => this.view.lanes.depth(node));
     if (message.status) this.status = message.status;
     const count = this.view.cy.nodes().length;
     this.parts.empty.hidden = count > 0;
@@ -126,6 +144,7 @@ class LiveGraph {
       this.asked = id;
       this.tell?.("selected", id);
     }
+    this.timeline.select(id);
     this.root.dataset.selected = id ?? "";
   }
 
@@ -136,6 +155,20 @@ class LiveGraph {
     this.parts.tree.classList.toggle("on", layout === "hierarchy");
     this.view.setLayout(layout);
     if (!this.stream.send({ layout })) this.tell?.("layout", layout);
+  }
+
+  showTimeline(shown) {
+    kept.timeline = shown;
+    this.parts.timeline.hidden = this.parts.grip.hidden = !shown;
+    this.parts.timelineButton.classList.toggle("on", shown);
+    this.parts.timeline.style.height = `${kept.share * 100}%`;
+    if (shown) this.timeline.draw();
+  }
+
+  resizeTimeline(event) {
+    const area = this.root.getBoundingClientRect();
+    kept.share = Math.min(0.7, Math.max(0.12, (area.bottom - event.clientY) / area.height));
+    this.parts.timeline.style.height = `${kept.share * 100}%`;
   }
 
   // Moving among nodes
@@ -196,6 +229,7 @@ class LiveGraph {
       e: () => this.firstError(),
       f: () => this.view.fit(),
       l: () => this.setLayout(this.layout === "hierarchy" ? "lanes" : "hierarchy"),
+      t: () => this.showTimeline(!kept.timeline),
       "+": () => this.view.zoomBy(1.3),
       "-": () => this.view.zoomBy(1 / 1.3),
       Escape: () => this.view.select(null, { tell: true }),
@@ -222,6 +256,7 @@ class LiveGraph {
     document.removeEventListener("keydown", this.keys);
     this.unwatch();
     this.stream.close();
+    this.timeline.destroy();
     this.view.destroy();
   }
 }

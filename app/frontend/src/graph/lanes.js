@@ -46,6 +46,12 @@ export class Lanes {
     );
   }
 
+  /** How deep a node hangs: its lane's depth, calls one deeper than their agent. */
+  depth(node) {
+    const lane = this.lanes.get(node.lane)?.data;
+    return (lane?.depth ?? 0) * 2 + (lane?.head === node.id ? 0 : 1);
+  }
+
   anyOpen() {
     return [...this.lanes.values()].some(({ data }) => data.status === "running");
   }

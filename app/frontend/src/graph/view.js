@@ -25,6 +25,7 @@ export class View {
     this.layout = "lanes";
     this.follow = true;
     this.filter = null;
+    this.moment = null;
     this.lanes = new Lanes(stage);
     this.canvas = stage.querySelector(".tl-canvas");
     this.cy = cytoscape({
@@ -105,6 +106,7 @@ export class View {
         const node = cy.getElementById(data.id);
         this.label(node);
         if (this.filter) this.applyFilter(node);
+        if (this.moment) this.applyMoment(node);
       }
       for (const data of edges) {
         const known = cy.getElementById(data.id);
@@ -267,14 +269,16 @@ export class View {
   /** Pan just enough to see a node well. */
   reveal(node) {
     const { cy } = this;
-    const at = node.renderedPosition();
     const zoom = Math.max(cy.zoom(), READABLE);
-    const inside =
-      at.x > 120 && at.x < cy.width() - 120 && at.y > HEAD_ROOM + 30 && at.y < cy.height() - 60;
-    if (inside && zoom === cy.zoom()) return;
-    this.setFollow(false);
     const { x, y } = node.position();
-    this.animate({ zoom, pan: { x: cy.width() / 2 - x * zoom, y: cy.height() / 2 - y * zoom } });
+    const pan = zoom === cy.zoom() ? { ...cy.pan() } : centreOn(cy, x, y, zoom);
+    const into = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
+    const at = { x: x * zoom + pan.x, y: y * zoom + pan.y };
+    pan.x += into(at.x, 130, cy.width() - 150) - at.x;
+    pan.y += into(at.y, HEAD_ROOM + 40, cy.height() - 70) - at.y;
+    if (zoom === cy.zoom() && pan.x === cy.pan().x && pan.y === cy.pan().y) return;
+    this.setFollow(false);
+    this.animate({ zoom, pan });
   }
 
   /** Mark the nodes whose label, agent or error holds the text; gives them in order. */
@@ -307,6 +311,26 @@ export class View {
 
   applyFilter(node) {
     node.toggleClass("dim", Boolean(this.filter) && !this.filter.has(node.data("status")));
+  }
+
+  /** Show the graph as it was at a moment (epoch milliseconds); null for now. */
+  setMoment(moment) {
+    this.moment = moment ?? null;
+    this.cy.batch(() => {
+      this.cy.nodes().forEach((node) => this.applyMoment(node));
+      this.cy.edges().forEach((edge) => {
+        edge.toggleClass("future", edge.target().hasClass("future"));
+      });
+    });
+    this.lanes.pulses.hidden = this.moment !== null;
+  }
+
+  applyMoment(node) {
+    const { start_ms: start, end_ms: end, type } = node.data();
+    const begins = type === "response" ? (end ?? start) : start;
+    const past = this.moment === null;
+    node.toggleClass("future", !past && begins > this.moment);
+    node.toggleClass("busy", !past && type !== "response" && start <= this.moment && (end ?? Infinity) > this.moment);
   }
 
   // Layouts
@@ -352,6 +376,10 @@ export class View {
     this.motion.stop();
     this.cy.destroy();
   }
+}
+
+function centreOn(cy, x, y, zoom) {
+  return { x: cy.width() / 2 - x * zoom, y: cy.height() / 2 - y * zoom };
 }
 
 function centred(cy, box, zoom) {

@@ -1,0 +1,217 @@
+// The detail panel of one span (components v2). Folding, modes and copying need no server.
+//
+// data     {document (JSON text), height, actions: {playground, replay}}
+// trigger  action: playground | replay | close
+
+import { h } from "../shared/dom.js";
+import { asCurl, asPython, copyButton } from "./copy.js";
+import { jsonBlock } from "./json.js";
+import { textBlock } from "./markdown.js";
+import { looksLikeJson, plainText, prettyJson, turnBlock } from "./turns.js";
+
+const kept = { tab: "conversation", mode: "markdown" };
+
+class Detail {
+  constructor(root) {
+    this.root = root;
+  }
+
+  update({ data, setTriggerValue }) {
+    this.act = (action) => setTriggerValue("action", action);
+    this.root.style.setProperty("--tl-height", data.height);
+    if (data.document === this.version) return; // a rerun without news leaves folds and scrolling
+    const parsed = JSON.parse(data.document);
+    const at = this.document?.id === parsed.id ? this.root.scrollTop : 0;
+    Object.assign(this, { version: data.document, document: parsed, actions: data.actions });
+    this.draw();
+    this.root.scrollTop = at;
+  }
+
+  draw() {
+    const { document: doc } = this;
+    this.root.replaceChildren(
+      this.header(),
+      facts(doc),
+      ...[doc.error ? errorCard(doc.error) : null, doc.evidence ? evidenceLine(doc.evidence) : null].filter(Boolean),
+      this.tabs(),
+      h("div", { class: "tl-page" }, ...this.page()),
+    );
+  }
+
+  header() {
+    const { document: doc, actions } = this;
+    const type = doc.kind === "agent" && doc.role === "orchestrator" ? "orchestrator" : doc.kind;
+    return h(
+      "header",
+      {},
+      h(
+        "div",
+        { class: "tl-title" },
+        h("i", { class: `tl-kind ${type}` }),
+        h("h3", { title: doc.title }, doc.title),
+        h("span", { class: `tl-status ${doc.status}` }, doc.status),
+        h("button", { class: "tl-close", type: "button", title: "Close ( Esc )", "aria-label": "Close", on: { click: () => this.act("close") } }, "×"),
+      ),
+      h(
+        "div",
+        { class: "tl-actions" },
+        actions.playground ? h("button", { class: "tl-act primary", type: "button", on: { click: () => this.act("playground") } }, "Edit prompt") : null,
+        actions.replay ? h("button", { class: "tl-act", type: "button", on: { click: () => this.act("replay") } }, "Rerun from here") : null,
+        h("span", { class: "tl-agent" }, doc.agent ?? ""),
+        h("span", { class: "tl-gap" }),
+        ...this.copies(),
+      ),
+    );
+  }
+
+  copies() {
+    const { document: doc } = this;
+    const text = () =>
+      [...doc.turns.map((turn) => `## ${turn.role}\n\n${plainText(turn)}`), doc.answer ? `## answer\n\n${plainText(doc.answer)}` : null, doc.result]
+        .filter(Boolean)
+        .join("\n\n");
+    return [
+      doc.kind === "llm" || doc.result ? copyButton("Text", text) : null,
+      copyButton("JSON", () => JSON.stringify(whole(doc), null, 2)),
+      doc.body && doc.endpoint ? copyButton("Python", () => asPython(doc)) : null,
+      doc.body && doc.endpoint ? copyButton("cURL", () => asCurl(doc)) : null,
+      copyButton("Link", () => link(doc)),
+    ];
+  }
+
+  tabs() {
+    const names = tabsOf(this.document);
+    if (!names.some(([name]) => name === kept.tab)) this.tab = names[0][0];
+    else this.tab = kept.tab;
+    const choose = (key, value) => () => {
+      kept[key] = value;
+      this.draw();
+    };
+    const tab = ([name, label]) =>
+      h("button", { class: name === this.tab ? "on" : "", type: "button", role: "tab", "aria-selected": String(name === this.tab), on: { click: choose("tab", name) } }, label);
+    const mode = (name, label) =>
+      h("button", { class: name === kept.mode ? "on" : "", type: "button", on: { click: choose("mode", name) } }, label);
+    const hasModes = this.tab === "conversation" || this.tab === "result";
+    return h(
+      "nav",
+      { class: "tl-tabs", role: "tablist" },
+      ...names.map(tab),
+      h("span", { class: "tl-gap" }),
+      hasModes ? h("span", { class: "tl-modes" }, mode("markdown", "Rendered"), mode("text", "Raw")) : null,
+    );
+  }
+
+  page() {
+    const { document: doc } = this;
+    switch (this.tab) {
+      case "conversation":
+        return conversation(doc);
+      case "tools":
+        return doc.tools.map(toolBlock);
+      case "request":
+        return [jsonBlock(doc.body)];
+      case "result":
+        return toolCall(doc);
+      case "json":
+        return [jsonBlock(whole(doc))];
+      default:
+        return [h("p", { class: "tl-none" }, "An agent: its calls are in its lane.")];
+    }
+  }
+}
+
+function tabsOf(doc) {
+  const names = [];
+  if (doc.kind === "llm") names.push(["conversation", `Conversation ${doc.turns.length + (doc.answer ? 1 : 0)}`]);
+  else if (doc.parameters !== null || doc.result !== null) names.push(["result", "Call"]);
+  else names.push(["about", "About"]);
+  if (doc.tools.length) names.push(["tools", `Tools ${doc.tools.length}`]);
+  if (doc.body) names.push(["request", "Request"]);
+  names.push(["json", "JSON"]);
+  return names;
+}
+
+function conversation(doc) {
+  const blocks = [];
+  const resent = doc.turns.filter((turn) => turn.resent);
+  const fresh = doc.turns.filter((turn) => !turn.resent);
+  const last = fresh.at(-1);
+  const fold = (turn) => turnBlock(turn, { open: turn === last && turn.role !== "system", mode: kept.mode });
+  if (resent.length > 1) {
+    const inner = h("div", {});
+    const group = h("details", { class: "tl-resent" }, h("summary", {}, `${resent.length} messages sent before`), inner);
+    group.addEventListener("toggle", () => inner.hasChildNodes() || inner.append(...resent.map(fold)));
+    const head = fresh.filter((turn) => turn.role === "system" && doc.turns.indexOf(turn) < doc.turns.indexOf(resent[0]));
+    blocks.push(...head.map(fold), group, ...fresh.filter((turn) => !head.includes(turn)).map(fold));
+  } else blocks.push(...doc.turns.map(fold));
+  if (doc.answer) blocks.push(turnBlock(doc.answer, { open: true, mode: kept.mode, label: "Answer" }));
+  else if (doc.status === "running") blocks.push(h("p", { class: "tl-none tl-wait" }, "Waiting for the answer…"));
+  return blocks;
+}
+
+function toolCall(doc) {
+  const section = (title, ...content) => h("section", {}, h("h4", {}, title), ...content);
+  const blocks = [];
+  if (doc.parameters !== null) blocks.push(section("Parameters", jsonBlock(doc.parameters)));
+  if (doc.result !== null)
+    blocks.push(section("Result", looksLikeJson(doc.result) ? jsonBlock(prettyJson(doc.result)) : textBlock(doc.result, kept.mode === "markdown" ? "text" : "text")));
+  else if (doc.status === "running") blocks.push(h("p", { class: "tl-none tl-wait" }, "Still running…"));
+  return blocks;
+}
+
+function toolBlock(tool) {
+  return h(
+    "details",
+    { class: "tl-turn tool" },
+    h("summary", {}, h("span", { class: "tl-role" }, tool.name), h("span", { class: "tl-preview" }, tool.description.slice(0, 160))),
+    h("div", { class: "tl-turn-body" }, tool.description ? textBlock(tool.description, "markdown") : null, tool.schema ? jsonBlock(tool.schema) : null),
+  );
+}
+
+function facts(doc) {
+  return h(
+    "dl",
+    { class: "tl-facts" },
+    ...doc.facts.map(([label, value, hint]) => h("div", { title: hint }, h("dt", {}, label), h("dd", {}, value))),
+  );
+}
+
+function errorCard(error) {
+  return h(
+    "div",
+    { class: "tl-error", role: "alert" },
+    h("b", {}, error.type),
+    h("pre", {}, error.text),
+    copyButton("copy", () => `${error.type}: ${error.text}`, "tl-copy"),
+  );
+}
+
+function evidenceLine({ source, confidence }) {
+  const sure = confidence === null || confidence === undefined ? "" : `, ${Math.round(confidence * 100)} % sure`;
+  return h("p", { class: "tl-evidence" }, `Inferred${source ? ` from ${source}` : ""}${sure}`);
+}
+
+function whole(doc) {
+  const { span, body, parameters, result, answer } = doc;
+  return { ...span, ...(body && { request: body }), ...(answer && { answer: plainText(answer) }), ...(parameters !== null && { parameters }), ...(result !== null && { result }) };
+}
+
+function link(doc) {
+  const url = new URL(location.href);
+  url.searchParams.set("trace", doc.trace);
+  url.searchParams.set("span", doc.id);
+  return url.href;
+}
+
+export default function mount(component) {
+  const { parentElement } = component;
+  let panel = parentElement.tlDetail;
+  if (!panel) {
+    const root = parentElement.querySelector(".tl-detail");
+    panel = parentElement.tlDetail = new Detail(root);
+  }
+  panel.update(component);
+  return () => {
+    parentElement.tlDetail = null;
+  };
+}

@@ -1,0 +1,179 @@
+// The run as rows of bars below the graph: virtualised, with time to first token and a playhead.
+
+import { h } from "../shared/dom.js";
+import { duration } from "../shared/format.js";
+
+const ROW = 22;
+const SPARE = 6; // rows drawn beyond the window on either side
+const TICK_MS = 500;
+
+export class Timeline {
+  /**
+   * @param box Element of the panel.
+   * @param events {onSelect(id), onMoment(ms|null)}
+   */
+  constructor(box, events) {
+    this.events = events;
+    this.spans = new Map();
+    this.rows = [];
+    this.axis = h("div", { class: "tl-axis", title: "Drag to see the graph as it was; double-click to return" });
+    this.inner = h("div", { class: "tl-rows" });
+    this.scroll = h("div", { class: "tl-scroll", tabIndex: -1 }, this.inner);
+    this.playhead = h("div", { class: "tl-playhead", hidden: true });
+    this.track = h("div", { class: "tl-track-area" }, this.playhead);
+    box.replaceChildren(this.axis, this.scroll, this.track);
+    this.box = box;
+    this.scroll.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.inner.addEventListener("click", (event) => {
+      const row = event.target.closest(".tl-row");
+      if (row) this.events.onSelect(row.dataset.id);
+    });
+    this.axis.addEventListener("pointerdown", (event) => {
+      this.axis.setPointerCapture(event.pointerId);
+      this.drag(event);
+    });
+    this.axis.addEventListener("pointermove", (event) => event.buttons & 1 && this.drag(event));
+    this.axis.addEventListener("dblclick", () => this.setMoment(null));
+    this.observer = new ResizeObserver(() => this.draw());
+    this.observer.observe(this.scroll);
+  }
+
+  clear() {
+    this.spans.clear();
+    this.rows = [];
+    this.inner.replaceChildren();
+    this.setMoment(null);
+  }
+
+  /** Take nodes in; answers have no row of their own. */
+  apply(nodes, depthOf) {
+    for (const node of nodes) {
+      if (node.type === "response" || node.start_ms === null) continue;
+      this.spans.set(node.id, { ...node, depth: depthOf(node) });
+    }
+    this.rows = [...this.spans.values()].sort((a, b) => a.start_ms - b.start_ms || a.depth - b.depth);
+    const atEnd = this.scroll.scrollTop + this.scroll.clientHeight >= this.scroll.scrollHeight - 2 * ROW;
+    this.draw();
+    if (atEnd && this.anyRunning() && !this.selected) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.tick();
+  }
+
+  anyRunning() {
+    return this.rows.some((row) => row.status === "running");
+  }
+
+  tick() {
+    const wanted = this.anyRunning();
+    if (wanted && !this.timer) this.timer = setInterval(() => !document.hidden && !this.box.hidden && this.draw(), TICK_MS);
+    if (!wanted && this.timer) {
+      clearInterval(this.timer);
+      this.timer = null;
+    }
+  }
+
+  select(id) {
+    this.selected = id?.replace(/:response$/, "") ?? null;
+    const at = this.rows.findIndex((row) => row.id === this.selected);
+    const { scroll } = this;
+    if (at >= 0 && (at * ROW < scroll.scrollTop || (at + 1) * ROW > scroll.scrollTop + scroll.clientHeight))
+      scroll.scrollTop = Math.max(0, at * ROW - scroll.clientHeight / 2);
+    this.draw();
+  }
+
+  range() {
+    const from = this.rows[0]?.start_ms ?? 0;
+    let to = from + 1;
+    for (const row of this.rows) to = Math.max(to, row.end_ms ?? (row.status === "running" ? Date.now() : row.start_ms));
+    return [from, to];
+  }
+
+  draw() {
+    if (this.box.hidden || !this.rows.length) return;
+    const { rows, scroll } = this;
+    const [from, to] = (this.extent = this.range());
+    const span = to - from;
+    this.inner.style.height = `${rows.length * ROW}px`;
+    const first = Math.max(0, Math.floor(scroll.scrollTop / ROW) - SPARE);
+    const last = Math.min(rows.length, Math.ceil((scroll.scrollTop + scroll.clientHeight) / ROW) + SPARE);
+    const drawn = [];
+    for (let at = first; at < last; at += 1) drawn.push(this.row(rows[at], at, from, span));
+    this.inner.replaceChildren(...drawn);
+    this.drawAxis(span);
+    this.placePlayhead();
+  }
+
+  row(data, at, from, span) {
+    const end = data.end_ms ?? (data.status === "running" ? Date.now() : data.start_ms);
+    const percent = (ms) => `${(ms / span) * 100}%`;
+    const bar = h("i", { class: `tl-bar-mark ${data.type} ${data.status}` });
+    bar.style.left = percent(data.start_ms - from);
+    bar.style.width = `max(3px, ${percent(end - data.start_ms)})`;
+    if (data.ttft_ms && end > data.start_ms) {
+      const wait = h("b");
+      wait.style.width = `${Math.min(100, (data.ttft_ms / (end - data.start_ms)) * 100)}%`;
+      bar.append(wait);
+    }
+    const name = h("span", { class: "tl-row-name" }, h("i", { class: `tl-row-dot ${data.type}` }), data.label, h("em", {}, data.agent === data.label ? "" : data.agent));
+    name.style.paddingLeft = `${8 + data.depth * 12}px`;
+    const row = h(
+      "div",
+      {
+        class: `tl-row${data.id === this.selected ? " on" : ""}${data.status === "error" ? " failed" : ""}`,
+        dataset: { id: data.id },
+        title: data.error || `${data.label}, ${data.agent}`,
+      },
+      name,
+      h("span", { class: "tl-row-track" }, bar),
+      h("span", { class: "tl-row-took" }, data.status === "running" ? "…" : duration(data.duration_ms)),
+    );
+    row.style.top = `${at * ROW}px`;
+    return row;
+  }
+
+  drawAxis(span) {
+    const step = niceStep(span / 6);
+    const key = `${Math.round(span / step)}:${step}:${Math.round(span)}`;
+    if (key === this.axisKey) return;
+    this.axisKey = key;
+    const ticks = [];
+    for (let at = 0; at <= span; at += step) {
+      const tick = h("span", {}, at ? duration(at) : "0");
+      tick.style.left = `${(at / span) * 100}%`;
+      ticks.push(tick);
+    }
+    this.axis.replaceChildren(h("div", { class: "tl-axis-label" }, "Timeline"), h("div", { class: "tl-ticks" }, ...ticks));
+  }
+
+  drag(event) {
+    const ticks = this.axis.querySelector(".tl-ticks");
+    if (!ticks || !this.extent) return;
+    const area = ticks.getBoundingClientRect();
+    const share = Math.min(1, Math.max(0, (event.clientX - area.left) / area.width));
+    const [from, to] = this.extent;
+    this.setMoment(share >= 0.999 ? null : from + share * (to - from));
+  }
+
+  setMoment(moment) {
+    this.moment = moment;
+    this.placePlayhead();
+    this.events.onMoment(moment);
+  }
+
+  placePlayhead() {
+    const shown = this.moment !== null && this.moment !== undefined && this.extent;
+    this.playhead.hidden = !shown;
+    if (!shown) return;
+    const [from, to] = this.extent;
+    this.playhead.style.left = `${((this.moment - from) / (to - from)) * 100}%`;
+  }
+
+  destroy() {
+    clearInterval(this.timer);
+    this.observer.disconnect();
+  }
+}
+
+function niceStep(rough) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(rough, 0.001)));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+}
