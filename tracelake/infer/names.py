@@ -10,7 +10,7 @@ from typing import Any
 from tracelake.infer.phrases import embedded_json
 
 #: Ranks of a name's origin; a better one replaces a weaker one.
-FROM_HEADER, FROM_ARGUMENT, FROM_RESULT, FROM_TOOL, FROM_PROMPT, FROM_PROGRAM, UNNAMED = (
+FROM_HEADER, FROM_RESULT, FROM_ARGUMENT, FROM_TOOL, FROM_PROMPT, FROM_PROGRAM, UNNAMED = (
     7, 6, 5, 4, 3, 2, 1,
 )  # fmt: skip
 

@@ -145,10 +145,10 @@ def place(asked: Asked, trace: Trace, sight: Sight) -> Placement:
         return _continue(asked, sight.match)
     same = sight.same if sight.same is not None and sight.same.trace is trace else None
     link = sight.link if sight.link is not None and sight.link.call.trace is trace else None
+    if link is not None and link.kind == "summary" and (not same or same.start < link.call.start):
+        return _go_on(link)
     if same is not None and not _is_fresh_delegation(link, same):
         return _repeat(same)
-    if link is not None and link.kind == "summary":
-        return _go_on(link)
     return _by_header(asked, trace, link) or _start(asked, trace, link)
 
 
@@ -156,10 +156,10 @@ def _continue(asked: Asked, match: Match) -> Placement:
     call = match.call
     evidence = Evidence(match.kind, _MATCH_CONFIDENCE[match.kind])
     thread = call.thread
-    # a conversation that was continued before and goes on from there again is a branch
-    if thread is not None and match.kind in ("prefix", "echo") and call.is_continued:
+    # a conversation that goes on twice at the same time is a branch
+    if thread is not None and call.is_continued and thread.calls[-1].end is None:
         thread = None
-    agent = call.agent if call.thread is None or thread is None else call.thread.agent
+    agent = call.agent
     if asked.scope.agent_key is not None or _speaks_as(agent, asked.persona):
         return Placement(evidence, agent, thread, call)
     back = _earlier_speaker(agent, asked.persona)
@@ -231,8 +231,14 @@ def _by_header(asked: Asked, trace: Trace, link: Link | None) -> Placement | Non
         return None
     known = trace.by_key.get(key)
     if known is not None:
-        return Placement(Evidence("header", 1.0), known)
+        thread = known.threads[-1] if known.threads else None
+        return Placement(Evidence("header", 1.0), known, thread)
     parent = trace.by_key.get(asked.scope.parent_key or "")
+    spawning = trace.told_ids.get(key)
+    if spawning is not None:
+        return Placement(
+            Evidence("header+result_id", 1.0), parent=spawning.call.agent, via=spawning
+        )
     tool = link.tool if link is not None else None
     if tool is not None and (parent is None or tool.call.agent is parent):
         return Placement(Evidence("header+tool_text", 0.98), parent=tool.call.agent, via=tool)

@@ -153,16 +153,14 @@ def _session(headers: dict[str, str], request: Request | None) -> str | None:
 
 
 def _agent_name(headers: dict[str, str]) -> str | None:
-    named = _named(headers, _AGENT_NAME)
-    if named is not None:
-        return named
+    found = [_named(headers, _AGENT_NAME)]
     for value in headers.values():
         fields = _json_object(value)
         if fields is not None:
-            name = next((fields[k] for k in _NAME_KEYS if isinstance(fields.get(k), str)), None)
-            if name:
-                return name
-    return None
+            found += (fields[key] for key in _NAME_KEYS if isinstance(fields.get(key), str))
+    # `/root` is where an agent stands among others, not what it is called
+    named = (name.rsplit("/", 1)[-1] if name.count("/") > 1 else name for name in found if name)
+    return next((name for name in named if not name.startswith("/")), None)
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

@@ -45,6 +45,8 @@ class ToolCall:
     evidence: Evidence
     end: datetime | None = None
     status: Status = "running"
+    #: Name that its result gives the agent it started.
+    given_name: str | None = None
     #: Agents that this call started.
     children: list[Agent] = field(default_factory=list["Agent"])
 
@@ -156,6 +158,8 @@ class Trace:
     early_results: dict[str, tuple[str, bool | None, datetime]] = field(
         default_factory=dict[str, "tuple[str, bool | None, datetime]"]
     )
+    #: Ids that results of tool calls tell, by which a spawned agent may name itself.
+    told_ids: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     calls_in_flight: int = 0
     is_over: bool = False
     attributes: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -7,6 +7,7 @@ one answer that ran side by side end together.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from tracelake.infer import events, tree
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracelake.infer.events import JsonEvent
-    from tracelake.infer.state import Call, Thread
+    from tracelake.infer.state import Agent, Call, Thread
     from tracelake.wire.call import Atom
 
 _EARLY_KEPT = 500
 _THREADS_TRIED = 32
+#: Results that tell the id of an agent are short; ids have a digit.
+_TOLD_ID_CHARS = 1500
+_TOLD_IDS = 20
+_ID = re.compile(r"(?<![\w-])(?=[\w-]*\d)[\w-]{8,}(?![\w-])")
 
 
 def parameters_of(arguments: str | None) -> Any:
@@ -121,16 +126,39 @@ def close_tool(
     tool.call.agent.awaiting.pop(tool.span_id, None)
     note = {"duration_bound": "upper", "error_by": "pattern" if is_error is None else "flag"}
     told = [events.tool_ended(tool, result, note)]
+    told += _link_by_told_id(tool, result)
     if not tool.children:
         told += _link_by_result(tool, result)
     ended, contradicting = settle_children(tool, result)
     told += ended
     for child in contradicting:
         told += tree.hang_at_top(child, Evidence("overlap", 0.5), tool.end)
-    name = name_from_result(result)
-    if name is not None and len(tool.children) == 1:
-        told += tree.rename(tool.children[0], name, FROM_RESULT, tool.end)
+    tool.given_name = name_from_result(result)
+    if tool.given_name is not None and len(tool.children) == 1:
+        told += tree.rename(tool.children[0], tool.given_name, FROM_RESULT, tool.end)
     return told
+
+
+def _link_by_told_id(tool: ToolCall, result: str) -> list[JsonEvent]:
+    """A result that tells the id of an agent comes from the call that started it."""
+    if len(result) > _TOLD_ID_CHARS:
+        return []
+    told: list[JsonEvent] = []
+    trace = tool.call.trace
+    for token in _ID.findall(result)[:_TOLD_IDS]:
+        agent = trace.by_key.get(token)
+        if agent is None:
+            trace.told_ids.setdefault(token, tool)
+        elif agent.via is not tool and agent.parent is tool.call.agent and _spawned(agent, tool):
+            evidence = Evidence("header+result_id", 1.0)
+            told += tree.hang_under_tool(agent, tool, evidence, tool.end or tool.start)
+    return told
+
+
+def _spawned(agent: Agent, tool: ToolCall) -> bool:
+    """Whether a tool call may have started an agent that its result names: it is the first to."""
+    via = agent.via
+    return agent.start >= tool.start and (via is None or via.call is tool.call)
 
 
 def _link_by_result(tool: ToolCall, result: str) -> list[JsonEvent]:

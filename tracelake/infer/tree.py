@@ -14,6 +14,7 @@ from tracelake.infer.names import (
     FROM_HEADER,
     FROM_PROGRAM,
     FROM_PROMPT,
+    FROM_RESULT,
     FROM_TOOL,
     UNNAMED,
     name_from_arguments,
@@ -40,6 +41,7 @@ def best_name(
     """The most telling name of an agent and the rank of its origin."""
     ranked = (
         (scope.agent_name, FROM_HEADER),
+        (via.given_name if via else None, FROM_RESULT),
         (name_from_arguments(via.arguments) if via else None, FROM_ARGUMENT),
         (name_from_tool(via.name) if via else None, FROM_TOOL),
         (persona.role, FROM_PROMPT),
