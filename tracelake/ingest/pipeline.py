@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("tracelake.ingest")
 
 
+#: Response headers of the control proxy, recorded by the relay, to the columns they fill.
+LINEAGE_HEADERS = {
+    "x-tracelake-match": "match",
+    "x-tracelake-original-span": "original_span_id",
+    "x-tracelake-forked-from": "forked_from_trace_id",
+}
+
+
 @dataclass(slots=True)
 class Counters:
     """What the pipeline did since it started."""
@@ -142,7 +150,7 @@ class Pipeline:
             events = []
         if not emit:
             return
-        self.emit(events)
+        self.emit(_with_lineage(event, exchange) for event in events)
         trace_id = self._inference.trace_of(exchange.span_id)
         self._log.done(exchange.span_id, trace_id, exchange.client)
 
@@ -155,3 +163,17 @@ class Pipeline:
             exchange.method,
             exchange.path,
         )
+
+
+def _with_lineage(event: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
+    """The event of a call that was served in a replay, saying from what."""
+    if event["span_id"] != exchange.span_id:
+        return event
+    found = {
+        column: value
+        for header, column in LINEAGE_HEADERS.items()
+        if (value := exchange.response_header(header)) is not None
+    }
+    if not found:
+        return event
+    return {**event, "data": {**event["data"], **found, "source": "replay"}}
