@@ -136,7 +136,8 @@ class Compactor:
         each = total / max(counts["len"].sum(), 1)
         sizes = [(trace or "", int(number * each)) for trace, number in counts.iter_rows()]
         for first, last in plan_ranges(sorted(sizes), self._target_bytes):
-            part = rows.filter(pl.col("trace_id").fill_null("").is_between(first, last)).collect()
+            here = pl.col("trace_id").fill_null("").is_between(pl.lit(first), pl.lit(last))
+            part = rows.filter(here).collect()
             if part.height:
                 yield part
 
