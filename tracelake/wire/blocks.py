@@ -121,7 +121,7 @@ def plain_text(content: Any) -> str:
 
 def _object_text(block: JsonObject) -> str:
     """The text of one object of a tool result; of an unknown one its JSON, so that none is lost."""
-    if block.get("type") in _IMAGES:
+    if string(block.get("type")) in _IMAGES:
         return ""
     if "stdout" in block or "stderr" in block:
         return "\n".join(text for key in ("stdout", "stderr") if (text := string(block.get(key))))

@@ -158,7 +158,7 @@ def _read_message(api: str | None, message: JsonObject) -> tuple[str, list[Part]
 
 def _message_parts(message: JsonObject) -> list[Part]:
     """The parts of one message of the chat, Anthropic or Ollama kind, whichever keys it has."""
-    if message.get("role") in {"tool", "function"}:
+    if string(message.get("role")) in {"tool", "function"}:
         return _blocks.result_parts(
             message.get("content"),
             message.get("tool_call_id"),

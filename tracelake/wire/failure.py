@@ -7,7 +7,16 @@ from http import HTTPStatus
 from typing import Any
 
 from tracelake.wire.answer import Failure
-from tracelake.wire.lenient import array, dump, mapping, name_or_none, objects, parse, string
+from tracelake.wire.lenient import (
+    array,
+    dump,
+    mapping,
+    name_or_none,
+    objects,
+    parse,
+    storable,
+    string,
+)
 
 _MAX_MESSAGE_CHARS = 4000
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -46,7 +55,7 @@ def http_failure(status: int, body: bytes) -> Failure:
         value = parse(body)
     except ValueError:
         return Failure(kind, page_text(body) or f"HTTP {status}")
-    failure = failure_of(value, kind=kind)
+    failure = failure_of(storable(value), kind=kind)
     return failure if failure.message else Failure(failure.kind, f"HTTP {status}")
 
 

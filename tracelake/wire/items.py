@@ -94,6 +94,6 @@ def _output(item: JsonObject, kind: str) -> list[Part]:
         content = [string(tool.get("name")) for tool in array(item.get("tools")) if tool]
     if content is None and kind == "mcp_approval_response":
         content = "approved" if item.get("approve") else "denied"
-    failed = True if item.get("status") in {"failed", "incomplete"} else None
+    failed = True if string(item.get("status")) in {"failed", "incomplete"} else None
     call_id = item.get("call_id") or item.get("approval_request_id") or item.get("id")
     return result_parts(content, call_id, name=item.get("name"), is_error=failed)

@@ -71,14 +71,14 @@ def read_response(exchange: Exchange, request: Request) -> Response:
     )
     return Response(
         model=answer.model,
-        text=storable(answer.text),
-        blocks=storable(answer.blocks),
-        atoms=atoms_of([response_turn(request.api, storable(answer.blocks))]),
+        text=answer.text,
+        blocks=answer.blocks,
+        atoms=atoms_of([response_turn(request.api, answer.blocks)]),
         finish_reason=answer.finish_reason,
         response_id=answer.response_id,
         usage=answer.usage,
         error_type=failure.kind if failure else None,
-        error=storable(failure.message) if failure else None,
+        error=failure.message if failure else None,
         cost_usd=price.usd,
         cost_note=price.note,
     )
@@ -94,7 +94,7 @@ def _read_body(api: Api, body: bytes, content_type: str) -> Answer:
         return _read_stream(make_stream(), read_whole, parse_events(body))
     whole = parse_object(text)
     if whole is not None:
-        return read_whole(whole)
+        return read_whole(storable(whole))
     if make_stream is not None and text.startswith(b"{"):
         lines = [SseEvent("message", line) for line in text.decode("utf-8", "replace").split("\n")]
         if parse_object(lines[0].data) is not None:
@@ -115,7 +115,7 @@ def _read_stream(
             stream.feed({"error": document or event.data})
         elif document is not None:
             stream.feed(document)
-    whole = stream.whole()
+    whole: JsonObject = storable(stream.whole())
     if done:
         whole.pop("_incomplete", None)
     return read_whole(whole)
@@ -143,7 +143,7 @@ def _unreadable(body: bytes) -> Answer:
             return Answer(blocks=blocks, complete=False)
         return Answer(blocks=blocks, failure=Failure("unreadable_answer", page_text(body)))
     if any(error.get("error") for error in objects(value)):
-        return Answer(failure=failure_of(value))
+        return Answer(failure=failure_of(storable(value)))
     return Answer(blocks=blocks, failure=Failure("unreadable_answer", "no JSON object"))
 
 

@@ -97,8 +97,9 @@ class ResponseStream:
     def _part(self, event: JsonObject, key: str, index_key: str, kind: str) -> JsonObject:
         item = self._item(event, "message" if kind in {"output_text", "refusal"} else "reasoning")
         parts: list[Any] = item.setdefault(key, [])
-        index = count(event.get(index_key)) or 0
-        while len(parts) <= index:
+        # A part that was never announced comes next, whatever number it claims.
+        index = min(count(event.get(index_key)) or 0, len(parts))
+        if index == len(parts):
             parts.append({"type": kind})
         part = mapping(parts[index])
         parts[index] = part
