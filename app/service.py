@@ -12,7 +12,7 @@ import functools
 import gc
 import logging
 import sys
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from app import hub
 from app.demos import Demos
 from app.routes import guard
 from tracelake.config import locate
+from tracelake.demo.launch import running_provider
 from tracelake.ingest import collector
 from tracelake.lake import Lake
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from tracelake.config import Location
+    from tracelake.demo.launch import RunningProvider
 
 _LOG = logging.getLogger("tracelake.app")
 
@@ -60,6 +62,29 @@ def running_collector() -> collector.Collector:
         TraceLakeError: It could not be started; the next call tries again.
     """
     return collector.ensure_running(location(), collector.Options(any_port=True))
+
+
+@functools.cache
+def _open_provider() -> tuple[RunningProvider, ExitStack]:
+    stack = ExitStack()
+    return stack.enter_context(running_provider(pace=1.0)), stack
+
+
+def offline_provider() -> RunningProvider:
+    """The offline provider of this process, started when it is first needed.
+
+    Raises:
+        TraceLakeError: It did not start.
+    """
+    if _open_provider.cache_info().currsize and _open_provider()[0].process.poll() is not None:
+        _open_provider.cache_clear()
+    return _open_provider()[0]
+
+
+def _stop_provider() -> None:
+    if _open_provider.cache_info().currsize:
+        _open_provider()[1].close()
+        _open_provider.cache_clear()
 
 
 def addresses() -> dict[str, str] | None:
@@ -116,6 +141,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, object]]:
         yield {}
     finally:
         await to_thread.run_sync(demos().stop)
+        await to_thread.run_sync(_stop_provider)
         await to_thread.run_sync(hub.stop)
         if running is not None:
             await to_thread.run_sync(running.stop)

@@ -8,7 +8,8 @@ provider gave it, and trying again is the user's decision.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import socket
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,27 @@ def path_of(api: str) -> str:
 
 
 @contextmanager
-def open_call(draft: Draft, target: Target) -> Generator[Opened]:
+def open_client(draft: Draft, target: Target) -> Generator[Any]:
+    """The SDK's client for a draft, ready to send: libraries loaded, nothing sent yet.
+
+    Raises:
+        Unreachable: The base URL or the key cannot be used; the message says why.
+    """
+    sdk = _sdk(draft.api)
+    make: Any = sdk.Anthropic if sdk.__name__ == "anthropic" else sdk.OpenAI
+    key = target.api_key or "none"
+    if not key.isascii() or not key.isprintable():
+        raise Unreachable("the key holds characters that no header can carry: paste it again")
+    try:
+        client = make(base_url=target.base_url, api_key=key, max_retries=0, timeout=TIMEOUT_S)
+    except (sdk.APIError, ValueError, TypeError) as error:
+        raise Unreachable(str(error)) from error
+    with client:
+        yield client
+
+
+@contextmanager
+def open_call(client: Any, draft: Draft, target: Target) -> Generator[Opened]:
     """Send a draft and hold its answer open.
 
     An answer with an error status is an answer too.
@@ -92,46 +113,50 @@ def open_call(draft: Draft, target: Target) -> Generator[Opened]:
     Raises:
         Unreachable: No answer came; the message says why.
     """
-    if sdk_of(draft.api) == "anthropic":
-        import anthropic as sdk
-
-        make: Any = sdk.Anthropic
-    else:
-        import openai as sdk
-
-        make = sdk.OpenAI
+    sdk = _sdk(draft.api)
     try:
-        client = make(
-            base_url=target.base_url,
-            api_key=target.api_key or "none",
-            max_retries=0,
-            timeout=TIMEOUT_S,
+        answer = client.post(
+            _PATHS[draft.api],
+            cast_to=object,
+            body=draft.body(),
+            options={"headers": {**target.headers, **_RAW}},
+            stream=True,
+            stream_cls=sdk.Stream[object],
         )
-    except (sdk.APIError, ValueError, TypeError) as error:
-        raise Unreachable(str(error)) from error
-    with client:
-        try:
-            answer = client.post(
-                _PATHS[draft.api],
-                cast_to=object,
-                body=draft.body(),
-                options={"headers": {**target.headers, **_RAW}},
-                stream=True,
-                stream_cls=sdk.Stream[object],
-            )
-        except sdk.APIStatusError as error:
-            answer_body = error.response.read()
-            headers = _kept(error.response.headers)
-            yield Opened(error.status_code, headers, iter([answer_body]), lambda: None)
-            return
-        except sdk.APIConnectionError as error:
-            raise Unreachable(_reason(error, target)) from error
-        try:
-            yield Opened(
-                answer.status_code, _kept(answer.headers), answer.iter_bytes(), answer.close
-            )
-        finally:
-            answer.close()
+    except sdk.APIStatusError as error:
+        body = error.response.read()
+        yield Opened(error.status_code, _kept(error.response.headers), iter([body]), lambda: None)
+        return
+    except sdk.APIConnectionError as error:
+        raise Unreachable(_reason(error, target)) from error
+    try:
+        yield Opened(
+            answer.status_code,
+            _kept(answer.headers),
+            answer.iter_bytes(),
+            lambda: _hang_up(answer.http_response),
+        )
+    finally:
+        answer.close()
+
+
+def _hang_up(response: Any) -> None:
+    """Shut the connection down; closing alone would not wake a thread that waits for bytes."""
+    stream = response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream is not None else None
+    if connection is not None:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _sdk(api: str) -> Any:
+    if sdk_of(api) == "anthropic":
+        import anthropic
+
+        return anthropic
+    import openai
+
+    return openai
 
 
 def _kept(headers: Mapping[str, str]) -> Headers:

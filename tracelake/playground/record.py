@@ -39,6 +39,37 @@ class Recorded(Protocol):
     span_id: str
 
 
+def as_span(trial: Recorded, outcome: Outcome) -> dict[str, Any]:
+    """A trial as the columns of the span that records it, for showing it before it is read back."""
+    response = outcome.response
+    return {
+        "trace_id": trial.trace_id,
+        "span_id": trial.span_id,
+        "status": outcome.status,
+        "provider": trial.draft.provider,
+        "model": response.model or trial.draft.model,
+        "system": trial.draft.system,
+        "messages": trial.draft.messages,
+        "tools": trial.draft.tools,
+        "request": trial.draft.parameters,
+        "response": response.text,
+        "response_blocks": response.blocks,
+        "finish_reason": response.finish_reason,
+        "error_type": response.error_type,
+        "error": response.error,
+        "tokens_input": response.usage.input,
+        "tokens_output": response.usage.output,
+        "tokens_cache_read": response.usage.cache_read,
+        "tokens_cache_write": response.usage.cache_write,
+        "tokens_reasoning": response.usage.reasoning,
+        "cost_usd": response.cost_usd,
+        "cost_note": response.cost_note,
+        "duration_ms": outcome.duration_ms,
+        "ttft_ms": outcome.ttft_ms,
+        "attributes": {"api": trial.draft.api, "status_code": outcome.http_status},
+    }
+
+
 def opened_events(trial: Recorded, outcome: Outcome, exchange: Exchange) -> list[dict[str, Any]]:
     """Events of a trial that was sent: an agent that opens, a call that runs."""
     at = to_iso(exchange.start_time)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tracelake.model import Exchange, new_id, utc_now
-from tracelake.playground.provider import Unreachable, open_call, path_of, sdk_of
+from tracelake.playground.provider import Unreachable, open_call, open_client, path_of, sdk_of
 from tracelake.playground.record import ended_events, opened_events
 from tracelake.wire import Response, read_request, read_response
 
@@ -85,7 +85,8 @@ class Trial:
         self._append = append
         self._clock = clock
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._ended = threading.Event()
+        self._is_recorded = False
         self._close: Callable[[], None] | None = None
         self._failure: Response | None = None
         self._body = bytearray()
@@ -104,13 +105,12 @@ class Trial:
 
     def start(self) -> Trial:
         """Send it; returns at once."""
-        self._record(opened_events)
         self._thread.start()
         return self
 
     def cancel(self) -> None:
-        """Hang up; what came so far is kept."""
-        self._cancelled.set()
+        """Hang up; what came so far is kept, what comes later is not."""
+        self._finish("client_disconnected")
         with self._lock:
             close = self._close
         if close is not None:
@@ -118,7 +118,7 @@ class Trial:
 
     def wait(self, timeout_s: float | None = None) -> Outcome:
         """The outcome, after the end or after `timeout_s` seconds."""
-        self._thread.join(timeout_s)
+        self._ended.wait(timeout_s)
         return self.outcome()
 
     def outcome(self) -> Outcome:
@@ -144,53 +144,65 @@ class Trial:
         return read_response(exchange, replace(request, provider=self.draft.provider))
 
     def _run(self) -> None:
-        outcome = "ok"
         try:
-            with open_call(self.draft, self.target) as opened:
-                with self._lock:
-                    self._close = opened.close
-                    self._exchange = replace(
-                        self._exchange, status=opened.status, response_headers=opened.headers
-                    )
-                if self._cancelled.is_set():
-                    opened.close()
-                for chunk in opened.chunks:
-                    self._received(chunk)
+            with open_client(self.draft, self.target) as client:
+                # loading the SDK is no part of the latency
+                self._opened()
+                self._send(client)
+            self._finish("ok")
         except Unreachable as error:
-            outcome = "upstream_unreachable"
-            self._fail("unreachable", str(error))
+            failure = Response(error_type="unreachable", error=str(error))
+            self._finish("upstream_unreachable", failure)
         except Exception as error:  # noqa: BLE001 - a transport may raise anything when it is cut
-            outcome = "upstream_died"
-            if not self._cancelled.is_set():
-                _LOG.debug("the answer was cut", exc_info=True)
-                self._note_cut(error)
-        if self._cancelled.is_set():
-            outcome = "client_disconnected"
+            _LOG.debug("the answer was cut", exc_info=True)
+            self._finish("upstream_died", self._cut(error))
+
+    def _opened(self) -> None:
         with self._lock:
+            if self._exchange.outcome != _RUNNING:
+                return
+            self._exchange = replace(self._exchange, start_time=self._clock())
+            self._is_recorded = True
+        self._record(opened_events)
+
+    def _send(self, client: Any) -> None:
+        with open_call(client, self.draft, self.target) as opened:
+            with self._lock:
+                self._close = opened.close
+                self._exchange = replace(
+                    self._exchange, status=opened.status, response_headers=opened.headers
+                )
+            for chunk in opened.chunks:
+                with self._lock:
+                    if self._exchange.outcome != _RUNNING:
+                        return
+                    if self._exchange.first_byte_time is None:
+                        self._exchange = replace(self._exchange, first_byte_time=self._clock())
+                    self._body += chunk
+
+    def _finish(self, outcome: str, failure: Response | None = None) -> None:
+        """End the trial once: whoever is first says how it ended."""
+        with self._lock:
+            if self._exchange.outcome != _RUNNING:
+                return
+            self._failure = failure
             self._exchange = replace(self._exchange, end_time=self._clock(), outcome=outcome)
+            is_recorded, self._is_recorded = self._is_recorded, True
+        if not is_recorded:
+            self._record(opened_events)
         self._record(ended_events)
+        self._ended.set()
 
-    def _received(self, chunk: bytes) -> None:
-        with self._lock:
-            if self._exchange.first_byte_time is None:
-                self._exchange = replace(self._exchange, first_byte_time=self._clock())
-            self._body += chunk
-
-    def _fail(self, error_type: str, message: str) -> None:
-        with self._lock:
-            self._failure = Response(error_type=error_type, error=message)
-
-    def _note_cut(self, error: Exception) -> None:
+    def _cut(self, error: Exception) -> Response:
         with self._lock:
             partial = replace(
                 self._exchange, response_body=bytes(self._body), outcome="upstream_died"
             )
         response = self._read(partial, None)
-        if response.error_type is None:
-            text = f"the answer was cut: {str(error) or type(error).__name__}"
-            response = replace(response, error_type="connection_lost", error=text)
-        with self._lock:
-            self._failure = response
+        if response.error_type is not None:
+            return response
+        text = f"the answer was cut: {str(error) or type(error).__name__}"
+        return replace(response, error_type="connection_lost", error=text)
 
     def _record(self, events: Callable[..., list[dict[str, Any]]]) -> None:
         try:

@@ -1,0 +1,246 @@
+"""The editors of a call: system prompt, messages, tools, parameters.
+
+What is typed goes into the workbench at once; what is no JSON is said beside its editor and keeps
+the last good value.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from app.components import text
+from tracelake.playground.draft import MAX_TOKENS_KEY, PLAIN_PARAMETERS
+from tracelake.playground.fields import ROLES, as_list, dump, fields_of, role_of
+
+if TYPE_CHECKING:
+    from app.workbench import Workbench
+    from tracelake.playground.fields import Field
+
+_LINE_CHARS = 82
+_LINE_PX = 17.2
+_MIN_PX, _MAX_PX = 68, 420
+#: Beyond so many messages the earlier ones are folded away.
+_OPEN_MESSAGES = 4
+_SYSTEM_ROLES = frozenset({"system", "developer"})
+
+
+def render_system(bench: Workbench) -> None:
+    """The system prompt."""
+    with st.container(key="edit-system", gap="xsmall"):
+        _title(bench, "System prompt", "system")
+        value = st.text_area(
+            "System prompt",
+            bench.draft.system,
+            height=_height(bench.draft.system),
+            key=f"system-{bench.revision}",
+            placeholder="Who the model is and how it should work",
+            label_visibility="collapsed",
+        )
+        bench.edit(system=value)
+
+
+def render_messages(bench: Workbench) -> None:
+    """Every message, each with its role, its place and its pieces."""
+    _title(bench, "Messages", "messages")
+    messages = as_list(bench.draft.api, bench.draft.messages)
+    first = _leading_instructions(bench, messages)
+    folded = max(first, len(messages) - _OPEN_MESSAGES)
+    if folded > first:
+        with st.expander(text.plural(folded - first, "earlier message")):
+            for index in range(first, folded):
+                _render_message(bench, index, messages[index], len(messages))
+    for index in range(folded, len(messages)):
+        _render_message(bench, index, messages[index], len(messages))
+    st.button(
+        "Add message",
+        icon=":material/add:",
+        type="tertiary",
+        on_click=bench.add_message,
+        key="add-message",
+    )
+
+
+def render_tools(bench: Workbench) -> None:
+    """The tool definitions, as JSON."""
+    count = len(bench.draft.tools or [])
+    with st.expander(f"Tools · {text.plural(count, 'definition')}", key="edit-tools"):
+        _title(bench, "Definitions as sent", "tools")
+        value = _json_area("Tools", bench.draft.tools or [], f"tools-{bench.revision}")
+        if isinstance(value, list):
+            bench.edit(tools=value or None)
+        else:
+            st.error("Tools are a JSON list of definitions.")
+
+
+def render_parameters(bench: Workbench) -> None:
+    """Parameters without a control of their own, as JSON."""
+    plain = {key: v for key, v in bench.draft.parameters.items() if key in PLAIN_PARAMETERS}
+    rest = {key: v for key, v in bench.draft.parameters.items() if key not in PLAIN_PARAMETERS}
+    with st.expander(f"Other parameters · {len(rest)}", key="edit-parameters"):
+        value = _json_area("Other parameters", rest, f"parameters-{bench.revision}")
+        if not isinstance(value, dict):
+            st.error("Parameters are a JSON object.")
+        elif value != rest:
+            bench.edit(parameters={**plain, **value})
+
+
+def render_settings(bench: Workbench) -> None:
+    """Model, length, temperature and streaming, in one row."""
+    draft, revision = bench.draft, bench.revision
+    limit = next((k for k in ("max_tokens", *MAX_TOKENS_KEY.values()) if k in draft.parameters),
+                 MAX_TOKENS_KEY[draft.api])  # fmt: skip
+    model, tokens, warmth, top, stream = st.columns(
+        [2.2, 1.1, 1, 1, 0.9], vertical_alignment="bottom"
+    )
+    chosen = model.text_input("Model", draft.model, key=f"model-{revision}")
+    _set(bench, "model", chosen.strip() or None)
+    _set(
+        bench,
+        limit,
+        tokens.number_input(
+            "Max tokens",
+            min_value=1,
+            value=draft.parameters.get(limit),
+            key=f"limit-{revision}",
+            placeholder="default",
+        ),
+    )
+    for column, name, label in ((warmth, "temperature", "Temperature"), (top, "top_p", "Top p")):
+        value = draft.parameters.get(name)
+        _set(
+            bench,
+            name,
+            column.number_input(
+                label,
+                min_value=0.0,
+                value=None if value is None else float(value),
+                step=0.1,
+                key=f"{name}-{revision}",
+                placeholder="default",
+            ),
+        )
+    streamed = stream.toggle("Stream", draft.is_streamed, key=f"stream-{revision}")
+    if streamed != draft.is_streamed:
+        _set(bench, "stream", streamed or None)
+
+
+def _set(bench: Workbench, name: str, value: Any) -> None:
+    # 1 and 1.0 are the same number; writing the recorded form back keeps the body as it was
+    if value != bench.draft.parameters.get(name):
+        bench.draft = bench.draft.with_parameter(name, value)
+
+
+def _render_message(bench: Workbench, index: int, message: Any, count: int) -> None:
+    stamp = f"{bench.revision}-{index}"
+    with st.container(border=True, key=f"message-{stamp}", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            _render_role(bench, index, message, stamp)
+            st.space("stretch")
+            for icon, tip, by in (
+                ("arrow_upward", "Move up", -1),
+                ("arrow_downward", "Move down", 1),
+            ):
+                st.button(
+                    "",
+                    icon=f":material/{icon}:",
+                    type="tertiary",
+                    help=tip,
+                    key=f"move-{by}-{stamp}",
+                    disabled=not 0 <= index + by < count,
+                    on_click=bench.move_message,
+                    args=(index, by),
+                )
+            st.button(
+                "",
+                icon=":material/delete:",
+                type="tertiary",
+                help="Remove this message",
+                key=f"remove-{stamp}",
+                on_click=bench.remove_message,
+                args=(index,),
+            )
+        for number, piece in enumerate(fields_of(message)):
+            _render_piece(bench, index, piece, f"{stamp}-{number}")
+
+
+def _render_role(bench: Workbench, index: int, message: Any, stamp: str) -> None:
+    role = role_of(message)
+    roles = ROLES[bench.draft.api]
+    if not (isinstance(message, dict) and "role" in message):
+        st.markdown(f":violet-badge[{role.replace('_', ' ')}]")
+        return
+    options = roles if role in roles else (*roles, role)
+    chosen = st.selectbox(
+        "Role",
+        options,
+        index=options.index(role),
+        key=f"role-{stamp}",
+        label_visibility="collapsed",
+        width=130,
+    )
+    if chosen != role:
+        bench.set_role(index, chosen)
+        st.rerun()
+
+
+def _render_piece(bench: Workbench, index: int, piece: Field, stamp: str) -> None:
+    if piece.label != "text":
+        st.caption(piece.label)
+    value = st.text_area(
+        f"Message {index + 1} {piece.label}",
+        piece.value,
+        height=_height(piece.value),
+        key=f"piece-{stamp}",
+        label_visibility="collapsed",
+    )
+    try:
+        bench.edit_field(index, piece, value)
+    except ValueError as error:
+        st.error(f"{str(error)[:1].upper()}{str(error)[1:]}. The last valid value is kept.")
+
+
+def _json_area(label: str, value: Any, key: str) -> Any:
+    shown = dump(value)
+    typed = st.text_area(label, shown, height=_height(shown), key=key, label_visibility="collapsed")
+    if typed == shown:
+        return value
+    try:
+        return json.loads(typed)
+    except json.JSONDecodeError as error:
+        st.error(f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
+        return value
+
+
+def _title(bench: Workbench, title: str, part: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{title}**")
+        if part in bench.edits:
+            st.markdown(":orange-badge[edited]")
+            st.button(
+                "Reset",
+                icon=":material/undo:",
+                type="tertiary",
+                key=f"reset-{part}",
+                on_click=bench.reset_part,
+                args=(part,),
+            )
+
+
+def _leading_instructions(bench: Workbench, messages: list[Any]) -> int:
+    """How many opening messages the system prompt's own editor shows already."""
+    if bench.draft.api == "messages" or not bench.draft.system:
+        return 0
+    if bench.original.parameters.get("instructions"):
+        return 0
+    count = 0
+    while count < len(messages) and role_of(messages[count]) in _SYSTEM_ROLES:
+        count += 1
+    return count
+
+
+def _height(value: str) -> int:
+    lines = sum(1 + len(line) // _LINE_CHARS for line in value.split("\n"))
+    return round(max(_MIN_PX, min(_MAX_PX, 26 + lines * _LINE_PX)))

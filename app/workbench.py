@@ -1,0 +1,156 @@
+"""The playground's memory of one session: the call under edit and its tests.
+
+A workbench belongs to one recorded span, or to a call from scratch; leaving the page and coming
+back finds it as it was left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app import data, service, state
+from tracelake.playground.draft import Draft, changes, draft_of, scratch
+from tracelake.playground.fields import Field, as_list, new_message, with_field
+from tracelake.playground.record import Origin
+from tracelake.playground.trial import Trial
+
+if TYPE_CHECKING:
+    from tracelake.playground.draft import DraftApi
+    from tracelake.playground.provider import Target
+
+VARIANTS_MAX = 8
+
+
+@dataclass(slots=True)
+class Workbench:
+    """A call under edit.
+
+    Attributes:
+        span: The recorded span, None for a call from scratch.
+        original: As it was recorded, or empty.
+        draft: As it stands now.
+        revision: Rises when the editors must show other values than those typed into them.
+        trials: The tests of this session, oldest first.
+    """
+
+    span: dict[str, Any] | None
+    original: Draft
+    draft: Draft
+    revision: int = 0
+    trials: list[Trial] = field(default_factory=list[Trial])
+
+    @property
+    def edits(self) -> tuple[str, ...]:
+        """Names of what was edited."""
+        return changes(self.original, self.draft)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a test is under way."""
+        return any(trial.outcome().is_running for trial in self.trials)
+
+    def edit(self, **values: Any) -> None:
+        """Take a value from an editor that shows it already."""
+        self.draft = self.draft.edited(**values)
+
+    def replace(self, draft: Draft) -> None:
+        """Take a draft that the editors do not show yet."""
+        self.draft = draft
+        self.revision += 1
+
+    def reset(self) -> None:
+        """Take every edit back."""
+        self.replace(self.original)
+
+    def reset_part(self, name: str) -> None:
+        """Take the edits of the system prompt, the messages or the tools back."""
+        self.replace(self.draft.edited(**{name: getattr(self.original, name)}))
+
+    def edit_field(self, index: int, piece: Field, value: str) -> None:
+        """Set one piece of one message.
+
+        Raises:
+            ValueError: The piece is JSON and the value is none.
+        """
+        if isinstance(self.draft.messages, str):
+            self.edit(messages=value)
+            return
+        messages = list(self.draft.messages)
+        messages[index] = with_field(messages[index], piece, value)
+        self.edit(messages=messages)
+
+    def add_message(self, role: str = "user") -> None:
+        """Add an empty message at the end."""
+        messages = as_list(self.draft.api, self.draft.messages)
+        added = new_message(self.draft.api, role)
+        self.replace(self.draft.edited(messages=[*messages, added]))
+
+    def remove_message(self, index: int) -> None:
+        """Take one message out."""
+        messages = as_list(self.draft.api, self.draft.messages)
+        self.replace(self.draft.edited(messages=messages[:index] + messages[index + 1 :]))
+
+    def move_message(self, index: int, by: int) -> None:
+        """Move one message up (-1) or down (1)."""
+        messages = as_list(self.draft.api, self.draft.messages)
+        other = index + by
+        if 0 <= other < len(messages):
+            messages[index], messages[other] = messages[other], messages[index]
+            self.replace(self.draft.edited(messages=messages))
+
+    def set_role(self, index: int, role: str) -> None:
+        """Give one message another role."""
+        messages = as_list(self.draft.api, self.draft.messages)
+        if messages[index].get("role") != role:
+            messages[index] = {**messages[index], "role": role}
+            self.replace(self.draft.edited(messages=messages))
+
+    def test(self, target: Target, variants: int) -> None:
+        """Send the draft, so many times at once."""
+        origin = None
+        if self.span is not None:
+            name = self.span["agent_name"] or self.span["model"] or "call"
+            origin = Origin(self.span["trace_id"], self.span["span_id"], name)
+        for _ in range(min(variants, VARIANTS_MAX)):
+            trial = Trial(self.draft, target, origin=origin, append=service.lake().append)
+            self.trials.append(trial.start())
+
+    def cancel(self) -> None:
+        """Hang up on every test under way."""
+        for trial in self.trials:
+            if trial.outcome().is_running:
+                trial.cancel()
+
+
+def of_span(trace_id: str, span_id: str) -> Workbench:
+    """The workbench of a recorded span, the same for the whole session.
+
+    Raises:
+        NotInLake: There is no such span.
+        QueryError: It is no call that can be edited.
+    """
+
+    def make() -> Workbench:
+        span = data.read_span(trace_id, span_id)
+        draft = draft_of(span)
+        return Workbench(span=span, original=draft, draft=draft)
+
+    return state.remember(f"_workbench {trace_id} {span_id}", make)
+
+
+def of_scratch(api: DraftApi) -> Workbench:
+    """The workbench of a call from scratch, one for each format."""
+
+    def make() -> Workbench:
+        draft = scratch(api, model=_DEFAULT_MODEL[api])
+        return Workbench(span=None, original=draft, draft=draft)
+
+    return state.remember(f"_workbench {api}", make)
+
+
+_DEFAULT_MODEL: dict[DraftApi, str] = {
+    "messages": "claude-sonnet-4-5",
+    "chat": "gpt-5-mini",
+    "responses": "gpt-5-mini",
+}

@@ -1,0 +1,269 @@
+"""Edit a recorded prompt, test it, and see exactly what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import data, navigation, state, targets, workbench
+from app.components import answers, editor, text
+from app.components.diff import render_diff
+from tracelake.errors import NotInLake, QueryError, TraceLakeError
+from tracelake.playground.record import as_span
+from tracelake.playground.snippets import as_curl, as_python
+
+POLL_S = 0.3
+_APIS = {"messages": "Anthropic messages", "chat": "Chat completions", "responses": "Responses"}
+
+
+def main() -> None:
+    """Draw the page."""
+    bench = find_bench()
+    if bench is None:
+        return
+    render_heading(bench)
+    wide = state.get("layout") == "Compare"
+    left, right = (None, st.container()) if wide else st.columns([1, 1.1], gap="medium")
+    if left is not None:
+        with left:
+            editor.render_system(bench)
+            editor.render_messages(bench)
+            editor.render_tools(bench)
+            editor.render_parameters(bench)
+    with right:
+        render_send(bench)
+        st.fragment(render_results, run_every=POLL_S if bench.is_running else None)(bench)
+
+
+def find_bench() -> workbench.Workbench | None:
+    """The workbench that the URL names; None after saying why there is none."""
+    trace_id, span_id = state.param(state.Param.TRACE), state.param(state.Param.SPAN)
+    if trace_id and span_id:
+        try:
+            return workbench.of_span(trace_id, span_id)
+        except (NotInLake, QueryError) as error:
+            st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            navigation.render_link("playground", "Start from scratch", icon=":material/add:")
+            return None
+    names = list(_APIS)
+    api = st.segmented_control(
+        "Format",
+        names,
+        format_func=lambda name: _APIS[name],
+        default=names[0],
+        required=True,
+        key="format",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return workbench.of_scratch(api)
+
+
+def render_heading(bench: workbench.Workbench) -> None:
+    """What is under edit, what was edited, and the way back."""
+    span = bench.span
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if span is None:
+            st.markdown("**New prompt** :gray[opens without a trace]")
+        else:
+            st.markdown(
+                f":violet-badge[LLM call] **{_plain(span['agent_name'] or 'call')}** "
+                f":gray[{_plain(span['model'] or '')} · {text.moment(span['start_time'])}]"
+            )
+        if bench.edits:
+            st.markdown(" ".join(f":orange-badge[{_plain(name)}]" for name in bench.edits[:6]))
+            st.button(
+                "Reset all",
+                icon=":material/undo:",
+                type="tertiary",
+                on_click=bench.reset,
+                key="reset-all",
+            )
+        st.space("stretch")
+        if span is not None:
+            navigation.render_link(
+                "live",
+                "Show in Live",
+                icon=":material/account_tree:",
+                trace=span["trace_id"],
+                span=span["span_id"],
+            )
+        st.segmented_control(
+            "Layout",
+            ["Edit", "Compare"],
+            default="Edit",
+            required=True,
+            key="layout",
+            label_visibility="collapsed",
+        )
+
+
+def render_send(bench: workbench.Workbench) -> None:
+    """Model and parameters, where to send, and the button."""
+    with st.container(border=True, key="send", gap="small"):
+        editor.render_settings(bench)
+        options = targets.choices(bench.draft.api, bench.span)
+        where, count, go = st.columns([2, 0.75, 1.75], vertical_alignment="bottom")
+        names = [option.name for option in options]
+        chosen = where.selectbox(
+            "Send to",
+            names,
+            format_func=lambda name: options[names.index(name)].label,
+            key=f"target-{bench.draft.api}-{bool(bench.span)}",
+        )
+        choice = options[names.index(chosen)]
+        variants = count.number_input(
+            "Variants", min_value=1, max_value=workbench.VARIANTS_MAX, value=1, key="variants"
+        )
+        base_url, api_key = render_access(bench, choice)
+        if bench.is_running:
+            go.button(
+                "Cancel",
+                icon=":material/stop_circle:",
+                on_click=bench.cancel,
+                width="stretch",
+                key="cancel",
+            )
+        elif go.button(
+            "Test Prompt",
+            type="primary",
+            icon=":material/play_arrow:",
+            shortcut="Mod+Enter",
+            width="stretch",
+            key="test",
+        ):
+            send(bench, choice, base_url=base_url, api_key=api_key, variants=variants)
+
+
+def render_access(bench: workbench.Workbench, choice: targets.Choice) -> tuple[str, str]:
+    """Base URL and key where the choice needs them; both stay in this session's memory."""
+    base_url = api_key = ""
+    if choice.name == targets.OTHER:
+        base_url = st.text_input(
+            "Base URL, as the SDK wants it", key="base-url", placeholder="http://localhost:11434/v1"
+        )
+    if choice.needs_key:
+        api_key = st.text_input(
+            "API key, for this session only",
+            type="password",
+            key=f"key-{choice.name}",
+            placeholder=targets.key_hint(bench.draft.api),
+            autocomplete="off",
+        )
+    return base_url, api_key
+
+
+def send(
+    bench: workbench.Workbench,
+    choice: targets.Choice,
+    *,
+    base_url: str,
+    api_key: str,
+    variants: int,
+) -> None:
+    """Start the tests."""
+    try:
+        target = targets.target(choice, bench.draft.api, base_url=base_url, api_key=api_key)
+    except TraceLakeError as error:
+        st.error(str(error))
+        return
+    if not target.base_url:
+        st.error("Say which base URL to send to.")
+        return
+    bench.test(target, variants)
+    state.drop("shown-test")
+    st.rerun()
+
+
+def render_results(bench: workbench.Workbench) -> None:
+    """Answers, the prompt's differences, and every test so far."""
+    tests = all_tests(bench)
+    if not bench.is_running and state.get("_was_running"):
+        state.put("_was_running", value=False)
+        st.rerun()
+    state.put("_was_running", value=bench.is_running)
+    labels = ["Answer", "Prompt changes", f"Tests ({len(tests)})", "Code"]
+    answer, prompt, listed, code = st.tabs(labels, key="results")
+    with answer:
+        render_answers(bench, tests)
+    with prompt:
+        now = {**(bench.span or {}), **_draft_span(bench)}
+        before = answers.prompt_text(_draft_span(bench, original=True))
+        render_diff(before, answers.prompt_text(now), titles=("Recorded", "Edited"))
+    with listed:
+        render_tests(tests)
+    with code:
+        st.caption("Python")
+        st.code(as_python(bench.draft), language="python")
+        st.caption("cURL")
+        st.code(as_curl(bench.draft), language="bash")
+
+
+def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> None:
+    """The chosen test beside the recorded answer."""
+    original = bench.span
+    if not tests:
+        if original is None:
+            st.caption("Write a prompt and press Test Prompt; the answer streams in here.")
+        else:
+            st.caption("Edit anything at the left and press Test Prompt to compare.")
+            answers.render_answer(original, title="Recorded answer")
+        return
+    numbers = list(range(1, len(tests) + 1))
+    shown = numbers[-1]
+    if len(tests) > 1:
+        shown = st.pills(
+            "Test",
+            numbers,
+            format_func=lambda number: answers.label(tests[number - 1], number),
+            default=numbers[-1],
+            required=True,
+            key="shown-test",
+            label_visibility="collapsed",
+        )
+    test = tests[shown - 1]
+    if original is None:
+        answers.render_answer(test)
+    else:
+        answers.render_comparison(original, test)
+
+
+def render_tests(tests: list[dict[str, Any]]) -> None:
+    """Every test of this call, of this and of earlier sessions."""
+    if not tests:
+        st.caption("No test of this call yet. Each one is kept as a trace of its own.")
+        return
+    st.dataframe(answers.summary_rows(tests), hide_index=True, key="tests")
+    navigation.render_link(
+        "history", "All playground tests in History", icon=":material/history:", source="playground"
+    )
+
+
+def all_tests(bench: workbench.Workbench) -> list[dict[str, Any]]:
+    """Tests read from the lake, then those of this session that it does not show yet."""
+    found: dict[str, dict[str, Any]] = {}
+    if bench.span is not None:
+        recorded = data.experiments(bench.span["trace_id"], bench.span["span_id"])
+        found = {test["span_id"]: test for test in recorded}
+    for trial in bench.trials:
+        found[trial.span_id] = as_span(trial, trial.outcome())
+    return list(found.values())
+
+
+def _draft_span(bench: workbench.Workbench, *, original: bool = False) -> dict[str, Any]:
+    draft = bench.original if original else bench.draft
+    return {
+        "system": draft.system,
+        "messages": draft.messages,
+        "tools": draft.tools,
+        "request": draft.parameters,
+    }
+
+
+def _plain(value: str) -> str:
+    """Text that Markdown takes as it is."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~:$<>" else c for c in value)
+
+
+main()
