@@ -213,6 +213,10 @@ RUNS = Table(
         ),
         *_columns("int", exit_code="Exit code."),
         *_columns("string", forked_from_run_id="Run that this one repeats."),
+        *_columns(
+            "json",
+            fork="Of a fork: span, edit, working copy, outcome, changed files.",
+        ),
         *_columns("date", date="UTC day of the start; partition."),
     ),
     ("start_time", "run_id"),

@@ -59,6 +59,8 @@ class ControlServer:
             log_config=None,
             log_level="critical",  # an answer that is cut on purpose is no error of the server
             access_log=False,
+            interface="asgi3",
+            proxy_headers=False,
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=1,

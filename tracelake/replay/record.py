@@ -6,6 +6,7 @@ Invariant: no secret is written: variables whose names tell of one are left out,
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
 import socket
@@ -43,6 +44,7 @@ class RunRecord:
         git: `head`, `branch`, `patch` (of tracked files against head), `untracked` (names);
             empty outside a repository.
         client: `pid`, `user`, `host`.
+        fork: How a fork was made and how it ended, see `tracelake.replay.fork`; None otherwise.
     """
 
     run_id: str
@@ -56,6 +58,25 @@ class RunRecord:
     end_time: datetime | None = None
     exit_code: int | None = None
     forked_from_run_id: str | None = None
+    fork: dict[str, Any] | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> RunRecord:
+        """The record of a row of the table `runs`, JSON columns as text."""
+        return cls(
+            run_id=row["run_id"],
+            name=row["name"] or "",
+            command=tuple(json.loads(row["command"] or "[]")),
+            cwd=row["cwd"] or "",
+            start_time=row["start_time"],
+            environment=json.loads(row["environment"] or "{}"),
+            git=json.loads(row["git"] or "{}"),
+            client=json.loads(row["client"] or "{}"),
+            end_time=row["end_time"],
+            exit_code=row["exit_code"],
+            forked_from_run_id=row["forked_from_run_id"],
+            fork=json.loads(row.get("fork") or "null"),
+        )
 
     def to_row(self) -> dict[str, Any]:
         """The columns of the table `runs`; JSON columns as values."""
@@ -71,6 +92,7 @@ class RunRecord:
             "client": self.client,
             "exit_code": self.exit_code,
             "forked_from_run_id": self.forked_from_run_id,
+            "fork": self.fork,
         }
 
 

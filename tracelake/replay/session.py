@@ -142,7 +142,7 @@ class ReplaySession:
         self.counts: Counter[str] = Counter()
         self.is_diverged = False
         self.stopped: Served | None = None
-        self._report = report
+        self.report = report
         self._amend = amend
         self._order = CompletionOrder(recording)
         self._in_flight: dict[str, int] = {}
@@ -209,7 +209,8 @@ class ReplaySession:
         await self._wait_for_turn(recorded)
         detail = self._difference(call, match)
         self._tell(call, match.level, match, detail)
-        is_cut = exchange.outcome in {"client_disconnected", "upstream_died"}
+        # a client that hung up itself (many do after `[DONE]`) will do so again
+        is_cut = exchange.outcome == "upstream_died"
         return Answer(
             exchange.status or 200,
             (*headers, *self._marks(match.level, recorded)),
@@ -325,8 +326,8 @@ class ReplaySession:
             detail,
         )
         self.counts[outcome] += 1
-        if self._report is not None:
-            self._report(served)
+        if self.report is not None:
+            self.report(served)
         return served
 
     def _paced(
