@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any
 
 from tracelake.wire.lenient import dump, objects
@@ -36,6 +37,7 @@ _VOLATILE: tuple[tuple[re.Pattern[str], str], ...] = (
 _SPACE = re.compile(r"\s+")
 
 
+@lru_cache(maxsize=256)
 def masked(text: str) -> str:
     """The text with ids, dates, paths and numbers replaced by marks and white space collapsed."""
     for pattern, mark in _VOLATILE:
@@ -51,8 +53,8 @@ def fingerprint(system: str) -> str:
 
 def tools_fingerprint(tools: Any) -> str:
     """16 hexadecimal digits that stand for a set of tools, whatever their order; "" for none."""
-    definitions = sorted(masked(dump(_without_caching(tool))) for tool in objects(tools))
-    return _digest("\n".join(definitions)) if definitions else ""
+    definitions = sorted(dump(_without_caching(tool)) for tool in objects(tools))
+    return _digest(masked("\n".join(definitions))) if definitions else ""
 
 
 def _without_caching(tool: dict[str, Any]) -> dict[str, Any]:

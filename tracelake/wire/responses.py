@@ -143,7 +143,7 @@ def read_response_object(response: JsonObject) -> Answer:
     """The answer that a whole or partial response holds."""
     output = objects(response.get("output"))
     usage = mapping(response.get("usage"))
-    searches = sum(item.get("type") == "web_search_call" for item in output)
+    searches = sum(_is_search(item) for item in output)
     return Answer(
         model=name_or_none(response.get("model")),
         text=_text(output),
@@ -157,6 +157,12 @@ def read_response_object(response: JsonObject) -> Answer:
         failure=_failure(response),
         complete=not response.get("_incomplete"),
     )
+
+
+def _is_search(item: JsonObject) -> bool:
+    """Whether an item is a web search that is billed; opening a page found is not."""
+    action = mapping(item.get("action")).get("type", "search")
+    return item.get("type") == "web_search_call" and action == "search"
 
 
 def _text(output: list[JsonObject]) -> str:

@@ -14,7 +14,7 @@ import codecs
 import re
 from dataclasses import dataclass
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+_LINE_END = re.compile(r"\n|\r\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class SseParser:
             self._at_start = False
             text = text.removeprefix("\ufeff")
         # The pieces of a long line wait unjoined, or each chunk would copy all before it.
-        if not final and not _LINE_END.search(text) and not self._holds_cr():
+        ends = "\n" in text or "\r" in text or self._holds_cr()
+        if not final and not ends:
             self._held.append(text)
             return []
         text = "".join((*self._held, text))
