@@ -1,0 +1,126 @@
+"""`sql` and `export`: answers and rows out of the lake."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import narwhals as nw
+import polars as pl
+from polars.exceptions import PolarsError
+
+from tracelake import schema
+from tracelake.cli.options import add_command, note, open_lake, print_json, print_table
+from tracelake.errors import ConfigError, NotInLake, QueryError
+from tracelake.query.jsonable import jsonable_row
+from tracelake.query.traces import TraceFilter, filter_spans
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tracelake.cli.options import Commands
+    from tracelake.lake import Lake
+
+TABLES = ("spans", "traces", "exchanges", "runs")
+_SHOWN_CHARS = 80
+
+
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    sql = add_command(commands, "sql", _sql, help="ask the tables, for example 'SELECT …'")
+    sql.add_argument("query", metavar="QUERY", help=f"one SELECT over {', '.join(TABLES)}")
+    export = add_command(commands, "export", _export, help="write spans to a file for a colleague")
+    export.add_argument("file", type=Path, help="*.parquet or *.jsonl, one row per span")
+    export.add_argument("--trace", action="append", default=[], help="this trace (may be repeated)")
+    export.add_argument("--since", type=_day, help="traces from this UTC day on, YYYY-MM-DD")
+    export.add_argument("--until", type=_day, help="traces up to this UTC day, YYYY-MM-DD")
+    export.add_argument(
+        "--agent", action="append", default=[], help="in which this agent took part"
+    )
+    export.add_argument("--errors", action="store_true", help="with at least one span in error")
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _sql(arguments: argparse.Namespace) -> None:
+    lake = open_lake(arguments)
+    frames = {
+        "spans": lake.spans(),
+        "traces": lake.traces(),
+        "exchanges": lake.exchanges(),
+        "runs": lake.records("runs"),
+    }
+    try:
+        answer = pl.SQLContext(frames=frames).execute(arguments.query, eager=True)
+    except PolarsError as error:
+        raise QueryError(f"cannot answer: {str(error).splitlines()[0]}") from error
+    if arguments.json:
+        # any table's JSON columns are nested; a column that was computed stays as it is
+        known = schema.Table("answer", tuple(_columns_of(answer.columns)), ())
+        for row in answer.iter_rows(named=True):
+            print_json(jsonable_row(row, known))
+        return
+    print_table(
+        answer.columns,
+        [[_short(value) for value in row] for row in answer.iter_rows()],
+    )
+
+
+def _columns_of(names: list[str]) -> list[schema.Column]:
+    known = {c.name: c for table in schema.TABLES.values() for c in table.columns}
+    return [known[name] for name in names if name in known]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str):
+        line = " ".join(value.split())
+        return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
+    return value
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    suffix = arguments.file.suffix
+    if suffix not in {".parquet", ".jsonl"}:
+        raise ConfigError(f"cannot write {arguments.file.name!r}: name it *.parquet or *.jsonl")
+    spans = _wanted(open_lake(arguments), arguments)
+    if spans.is_empty():
+        raise NotInLake("no span matches, nothing was written: `tracelake ls` lists the traces")
+    try:
+        if suffix == ".parquet":
+            spans.write_parquet(arguments.file, compression="zstd")
+        else:
+            with arguments.file.open("w", encoding="utf-8") as file:
+                file.writelines(_lines(spans))
+    except OSError as error:
+        raise QueryError(f"cannot write {arguments.file}: {error.strerror}") from error
+    traces = spans["trace_id"].n_unique()
+    if arguments.json:
+        print_json({"file": str(arguments.file), "traces": traces, "spans": spans.height})
+    else:
+        note(f"wrote {spans.height} spans of {traces} traces to {arguments.file}")
+
+
+def _wanted(lake: Lake, arguments: argparse.Namespace) -> pl.DataFrame:
+    wanted = TraceFilter(
+        since=arguments.since,
+        until=arguments.until,
+        agents=tuple(arguments.agent),
+        with_errors=arguments.errors,
+    )
+    spans = filter_spans(nw.from_native(lake.spans()), nw.from_native(lake.traces()), wanted)
+    found = cast("pl.LazyFrame", spans.to_native())
+    if arguments.trace:
+        found = found.filter(pl.col("trace_id").is_in(arguments.trace))
+    return found.collect()
+
+
+def _lines(spans: pl.DataFrame) -> list[str]:
+    import json
+
+    return [
+        json.dumps(jsonable_row(row, schema.SPANS), ensure_ascii=False) + "\n"
+        for row in spans.iter_rows(named=True)
+    ]
