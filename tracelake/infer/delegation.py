@@ -92,11 +92,12 @@ def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) ->
 def _rank(candidate: tuple[float, int, Found]) -> tuple[float, bool, float, int]:
     weight, place, found = candidate
     tool = found.phrase.tool
-    # of equal tool calls the first unclaimed one, of equal answers the latest
+    # of equal tool calls the first, as programs start what they were asked for in order; of equal
+    # answers the latest
     age = found.phrase.call.start.timestamp()
     if tool is None:
         return weight, False, age, place
-    return weight, True, age, -tool_ordinal(tool)
+    return weight, True, -age, -tool_ordinal(tool)
 
 
 def tool_ordinal(tool: ToolCall) -> int:

@@ -176,9 +176,16 @@ def llm_ended(call: Call, exchange: Exchange, response: Response, *, kind: Kind)
             "tokens_reasoning": usage.reasoning,
             "cost_usd": response.cost_usd,
             "cost_note": response.cost_note,
-            "attributes": {"status_code": exchange.status, "outcome": exchange.outcome},
+            "attributes": _response_attributes(exchange),
         },
     )
+
+
+def _response_attributes(exchange: Exchange) -> dict[str, Any]:
+    known: dict[str, Any] = {"status_code": exchange.status, "outcome": exchange.outcome}
+    if exchange.response_header("x-tracelake-offline") == "1":
+        known["offline"] = True
+    return {key: value for key, value in known.items() if value is not None}
 
 
 def parent_amended(trace: Trace, span_id: str, agent: Agent, at: datetime) -> JsonEvent:

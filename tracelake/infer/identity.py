@@ -19,7 +19,7 @@ _ROLE = re.compile(
 #: Where a role turns into a description of what the role is for.
 _TAIL = re.compile(
     r"\s+(?:(?:for|in|on|of|with|at|to)\s+(?:an?|all|any|your|our|this|that|which)\b"
-    r"|that\b|who\b|whose\b|which\b|working\b|running\b|responsible\b|tasked\b|designed\b"
+    r"|\w+ing\s+(?:an?|the|all|any|your|our|this)\b|that\b|who\b|whose\b|which\b|working\b|running\b|responsible\b|tasked\b|designed\b"
     r"|speciali[sz]ed\b|built\b|and\b|here\b|helping\b|developed\b|created\b|to\b).*"
 )
 _ROLE_MAX_CHARS = 48

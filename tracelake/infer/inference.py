@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracelake.infer import events, lifecycle, tree
 from tracelake.infer.auxiliary import asks_for_summary, auxiliary_purpose
+from tracelake.infer.corrections import link_late, remember_unlinked
 from tracelake.infer.identity import Personas
 from tracelake.infer.placement import Asked, Placement, Sight, look, place
 from tracelake.infer.scope import read_scope
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _KNOWN_TEXT_MAX = 200_000
 _RECENT_ATOMS = 40
+#: Placements of new conversations that no words of an earlier call explain.
+_UNLINKED = frozenset({"first_seen", "identity", "time"})
 
 
 class Inference:
@@ -117,6 +120,8 @@ class Inference:
         }
         told.append(self._llm_opened(call, exchange, asked, notes))
         trace.threads.add_request(call, asked.core)
+        if placement.evidence.source in _UNLINKED:
+            remember_unlinked(trace, thread, asked)
         return told
 
     @staticmethod
@@ -272,9 +277,10 @@ class Inference:
         call.answer_characters = sum(len(text) for text in texts)
         known = _known_text(request, core_atoms(request.atoms[-_RECENT_ATOMS:]))
         trace.phrases.add(texts, call, None, known=known)
-        for tool in call.tools:
-            trace.phrases.add([parameters_of(tool.arguments)], call, tool)
-        return told
+        arguments = [(tool, parameters_of(tool.arguments)) for tool in call.tools]
+        for tool, value in arguments:
+            trace.phrases.add([value], call, tool)
+        return told + link_late(call, arguments)
 
     def program_ended(
         self, *, at: datetime, pid_key: str | None = None, run_id: str | None = None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 IDLE_AFTER_ANSWER = timedelta(seconds=60)
 #: An agent whose tool calls are unanswered may be running a long tool: it is given this long.
 IDLE_AFTER_TOOL_CALL = timedelta(minutes=30)
+#: A call that has been in flight for so long without any other is not waited for.
+IN_FLIGHT_MAX = timedelta(hours=1)
 #: A trace without any call for this long is dropped from memory.
 FORGET_AFTER = timedelta(hours=6)
 
@@ -114,8 +116,11 @@ def _strings(value: Any) -> Iterator[str]:
 def end_trace(trace: Trace) -> list[JsonEvent]:
     """End every agent of a trace whose program has ended; later when calls are in flight."""
     trace.is_over = True
-    if trace.calls_in_flight:
-        return []
+    return [] if trace.calls_in_flight else _end_all(trace)
+
+
+def _end_all(trace: Trace) -> list[JsonEvent]:
+    trace.is_over = True
     told: list[JsonEvent] = []
     made_up = trace.root if trace.has_inferred_root else None
     for agent in reversed(trace.agents):
@@ -134,12 +139,10 @@ def _worst(trace: Trace) -> Status:
 
 def end_idle(trace: Trace, now: datetime) -> list[JsonEvent]:
     """End the agents of a trace in which nothing has happened for the stated time."""
-    if trace.calls_in_flight or trace.is_over:
+    if trace.is_over and not trace.calls_in_flight:
         return []
     waits = any(agent.awaiting for agent in trace.agents)
     limit = IDLE_AFTER_TOOL_CALL if waits else IDLE_AFTER_ANSWER
-    if now - trace.last_activity < limit:
+    if now - trace.last_activity < (IN_FLIGHT_MAX if trace.calls_in_flight else limit):
         return []
-    told = end_trace(trace)
-    trace.is_over = False
-    return told
+    return _end_all(trace)

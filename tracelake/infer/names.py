@@ -24,8 +24,8 @@ _NAME_RESULT = ("nickname", "agent_nickname", "agent_name")
 #: Words of a tool's name that say how it delegates, not to whom.
 _DELEGATING = frozenset(
     {
-        "a", "agent", "agents", "ask", "assign", "assistant", "assistants", "call", "consult",
-        "create", "delegate", "delegation", "dispatch", "do", "execute", "expert", "forward",
+        "a", "agent", "agents", "ask", "assign", "call", "consult",
+        "create", "delegate", "delegation", "dispatch", "do", "execute", "forward",
         "handoff", "handover", "invoke", "launch", "message", "new", "query", "request", "route",
         "run", "send", "spawn", "start", "sub", "subagent", "subagents", "subtask", "task",
         "tasks", "the", "to", "tool", "transfer", "use", "with", "work", "worker", "workers",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tracelake.infer.corrections import Unlinked
     from tracelake.infer.identity import Persona
     from tracelake.infer.phrases import PhraseIndex
     from tracelake.infer.scope import Scope
@@ -160,6 +161,8 @@ class Trace:
     )
     #: Ids that results of tool calls tell, by which a spawned agent may name itself.
     told_ids: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
+    #: Conversations that may turn out to be started by a call in flight.
+    unlinked: list[Unlinked] = field(default_factory=list["Unlinked"])
     calls_in_flight: int = 0
     is_over: bool = False
     attributes: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -7,10 +7,10 @@ one answer that ran side by side end together.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from tracelake.infer import events, tree
+from tracelake.infer.corrections import link_by_result, link_by_told_id
 from tracelake.infer.lifecycle import end_unanswered, settle_children
 from tracelake.infer.names import FROM_RESULT, name_from_result
 from tracelake.infer.results import Wanted, looks_like_error, pair_plain_results
@@ -22,15 +22,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracelake.infer.events import JsonEvent
-    from tracelake.infer.state import Agent, Call, Thread
+    from tracelake.infer.state import Call
     from tracelake.wire.call import Atom
 
 _EARLY_KEPT = 500
-_THREADS_TRIED = 32
-#: Results that tell the id of an agent are short; ids have a digit.
-_TOLD_ID_CHARS = 1500
-_TOLD_IDS = 20
-_ID = re.compile(r"(?<![\w-])(?=[\w-]*\d)[\w-]{8,}(?![\w-])")
 
 
 def parameters_of(arguments: str | None) -> Any:
@@ -126,9 +121,8 @@ def close_tool(
     tool.call.agent.awaiting.pop(tool.span_id, None)
     note = {"duration_bound": "upper", "error_by": "pattern" if is_error is None else "flag"}
     told = [events.tool_ended(tool, result, note)]
-    told += _link_by_told_id(tool, result)
-    if not tool.children:
-        told += _link_by_result(tool, result)
+    told += link_by_told_id(tool, result)
+    told += link_by_result(tool, result)
     ended, contradicting = settle_children(tool, result)
     told += ended
     for child in contradicting:
@@ -137,63 +131,3 @@ def close_tool(
     if tool.given_name is not None and len(tool.children) == 1:
         told += tree.rename(tool.children[0], tool.given_name, FROM_RESULT, tool.end)
     return told
-
-
-def _link_by_told_id(tool: ToolCall, result: str) -> list[JsonEvent]:
-    """A result that tells the id of an agent comes from the call that started it."""
-    if len(result) > _TOLD_ID_CHARS:
-        return []
-    told: list[JsonEvent] = []
-    trace = tool.call.trace
-    for token in _ID.findall(result)[:_TOLD_IDS]:
-        agent = trace.by_key.get(token)
-        if agent is None:
-            trace.told_ids.setdefault(token, tool)
-        elif agent.via is not tool and agent.parent is tool.call.agent and _spawned(agent, tool):
-            evidence = Evidence("header+result_id", 1.0)
-            told += tree.hang_under_tool(agent, tool, evidence, tool.end or tool.start)
-    return told
-
-
-def _spawned(agent: Agent, tool: ToolCall) -> bool:
-    """Whether a tool call may have started an agent that its result names: it is the first to."""
-    via = agent.via
-    return agent.start >= tool.start and (via is None or via.call is tool.call)
-
-
-def _link_by_result(tool: ToolCall, result: str) -> list[JsonEvent]:
-    """A conversation that nobody was seen to start ended with what this tool returned."""
-    candidates = [thread for thread in _unclaimed(tool) if _ran_within(thread, tool)]
-    if not candidates:
-        return []
-    lasts = {id(thread.calls[-1]): thread for thread in candidates}
-    found = tool.call.trace.phrases.search([result])
-    answers = (f for f in found if f.phrase.tool is None and f.phrase.is_whole)
-    thread = next((lasts[id(f.phrase.call)] for f in answers if id(f.phrase.call) in lasts), None)
-    if thread is None:
-        return []
-    evidence, at = Evidence("result", 0.9), tool.end or tool.start
-    if len(thread.agent.threads) > 1 or thread.agent is tool.call.agent:
-        return tree.split_thread(thread, tool, evidence)
-    return tree.hang_under_tool(thread.agent, tool, evidence, at)
-
-
-def _unclaimed(tool: ToolCall) -> list[Thread]:
-    trace = tool.call.trace
-    return [
-        thread
-        for agent in trace.agents
-        if (agent.parent is None and agent is not trace.root) or agent is tool.call.agent
-        for thread in agent.threads[-_THREADS_TRIED:]
-        if thread is not tool.call.thread
-    ]
-
-
-def _ran_within(thread: Thread, tool: ToolCall) -> bool:
-    last = thread.calls[-1]
-    return (
-        thread.calls[0].start >= tool.start
-        and last.end is not None
-        and (tool.end is None or last.end <= tool.end)
-        and all(call.agent is thread.agent for call in thread.calls)
-    )

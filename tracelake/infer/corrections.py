@@ -1,0 +1,150 @@
+"""Parents found later than the agent itself: by the result of a tool call, or its late arguments.
+
+A conversation whose prompt repeats no earlier words is hung where it is most probable at once, and
+corrected when a result shows who had asked for it: the result tells the agent's id, or repeats the
+last answer of a conversation that ran while the tool did. A client may also act on an answer before
+the relay has seen its end; then the words that started a conversation are known only afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tracelake.infer import events, tree
+from tracelake.infer.delegation import choose_link
+from tracelake.infer.phrases import PhraseIndex
+from tracelake.infer.state import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracelake.infer.events import JsonEvent
+    from tracelake.infer.placement import Asked
+    from tracelake.infer.state import Agent, Call, Thread, ToolCall, Trace
+
+_THREADS_TRIED = 32
+#: Results that tell the id of an agent are short; ids have a digit.
+_TOLD_ID_CHARS = 1500
+_TOLD_IDS = 20
+_ID = re.compile(r"(?<![\w-])(?=[\w-]*\d)[\w-]{8,}(?![\w-])")
+_UNLINKED_KEPT = 32
+_ANY_TIME = timedelta(days=1)
+
+
+def link_by_told_id(tool: ToolCall, result: str) -> list[JsonEvent]:
+    """A result that tells the id of an agent comes from the call that started it."""
+    if len(result) > _TOLD_ID_CHARS:
+        return []
+    told: list[JsonEvent] = []
+    trace = tool.call.trace
+    for token in _ID.findall(result)[:_TOLD_IDS]:
+        agent = trace.by_key.get(token)
+        if agent is None:
+            trace.told_ids.setdefault(token, tool)
+        elif agent.via is not tool and agent.parent is tool.call.agent and _spawned(agent, tool):
+            evidence = Evidence("header+result_id", 1.0)
+            told += tree.hang_under_tool(agent, tool, evidence, tool.end or tool.start)
+    return told
+
+
+def _spawned(agent: Agent, tool: ToolCall) -> bool:
+    """Whether a tool call may have started an agent that its result names: it is the first to."""
+    via = agent.via
+    return agent.start >= tool.start and (via is None or via.call is tool.call)
+
+
+def link_by_result(tool: ToolCall, result: str) -> list[JsonEvent]:
+    """Conversations that ran while a tool did, and ended with its result, were started by it."""
+    candidates = [thread for thread in _unclaimed(tool) if _ran_within(thread, tool)]
+    if not candidates:
+        return []
+    lasts = {id(thread.calls[-1]): thread for thread in candidates}
+    found = tool.call.trace.phrases.search([result])
+    answers = [f.phrase for f in found if f.phrase.tool is None and f.phrase.is_whole]
+    threads = [lasts[id(p.call)] for p in answers if id(p.call) in lasts]
+    own = [thread for thread in threads if thread.agent.via is tool]
+    if not own and any(not child.is_weak for child in tool.children):
+        return []
+    told: list[JsonEvent] = []
+    evidence, at = Evidence("result", 0.9), tool.end or tool.start
+    for thread in own or threads[:1]:
+        if thread.agent.via is tool:
+            thread.agent.evidence, thread.agent.is_weak = evidence, False
+            told.append(events.agent_amended(thread.agent, at))
+        else:
+            told += _claim(thread, tool, evidence)
+    return told
+
+
+def _claim(thread: Thread, tool: ToolCall, evidence: Evidence) -> list[JsonEvent]:
+    agent = thread.agent
+    if len(agent.threads) > 1 or agent is tool.call.agent:
+        return tree.split_thread(thread, tool, evidence)
+    at = max(tool.end or tool.start, agent.last_activity or agent.start)
+    return tree.hang_under_tool(agent, tool, evidence, at)
+
+
+def _unclaimed(tool: ToolCall) -> list[Thread]:
+    """Conversations of agents that stand at the top or where they do by time alone."""
+    trace = tool.call.trace
+    return [
+        thread
+        for agent in trace.agents
+        if agent.is_weak
+        or agent is tool.call.agent
+        or (agent.parent is None and agent is not trace.root)
+        for thread in agent.threads[-_THREADS_TRIED:]
+        if thread is not tool.call.thread
+    ]
+
+
+def _ran_within(thread: Thread, tool: ToolCall) -> bool:
+    last = thread.calls[-1]
+    return (
+        thread.calls[0].start >= tool.start
+        and last.end is not None
+        and (tool.end is None or last.end <= tool.end)
+        and all(call.agent is thread.agent for call in thread.calls)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """A conversation that began without anything known to have started it."""
+
+    thread: Thread
+    asked: Asked
+
+
+def remember_unlinked(trace: Trace, thread: Thread, asked: Asked) -> None:
+    """Keep the prompt of an unlinked conversation while an earlier call is in flight."""
+    if trace.calls_in_flight > 1:
+        trace.unlinked.append(Unlinked(thread, asked))
+        del trace.unlinked[:-_UNLINKED_KEPT]
+    else:
+        trace.unlinked.clear()
+
+
+def link_late(call: Call, arguments: Iterable[tuple[ToolCall, object]]) -> list[JsonEvent]:
+    """Link the conversations that began before this call was seen to end, and that it started."""
+    trace = call.trace
+    waiting = [
+        u for u in trace.unlinked if u.asked.start >= call.start and u.thread is not call.thread
+    ]
+    if not waiting or not call.tools:
+        return []
+    index = PhraseIndex()
+    for tool, value in arguments:
+        index.add([value], call, tool)
+    told: list[JsonEvent] = []
+    for unlinked in waiting:
+        asked = unlinked.asked
+        found = index.search(asked.messages, [asked.request.system])
+        link = choose_link(found, persona=asked.persona, start=asked.start + _ANY_TIME)
+        if link is not None and link.tool is not None and unlinked.thread.agent is not trace.root:
+            told += _claim(unlinked.thread, link.tool, link.evidence)
+            trace.unlinked.remove(unlinked)
+    return told
