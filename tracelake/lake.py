@@ -10,6 +10,8 @@
     lake.records(table)                     polars.LazyFrame of such a table
     lake.seal()                             move what is finished from hot to cold; SealReport
     lake.compact()                          merge files, sorted by trace; CompactReport
+    lake.verify() / lake.quarantine(report) name damage; move damaged files away
+    lake.delete(trace_id | before=…)        hide at once, purge at the next seal
     lake.path / lake.hot / lake.location    where it is
     lake.close()
 
@@ -30,7 +32,7 @@ from tracelake.storage.segment import SegmentWriter
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
-    from datetime import date
+    from datetime import date, datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from tracelake.storage.compactor import CompactReport
     from tracelake.storage.reader import Reader
     from tracelake.storage.sealer import Sealer, SealReport
+    from tracelake.storage.verify import VerifyReport
 
 
 class Lake:
@@ -177,6 +180,36 @@ class Lake:
         from tracelake.storage.compactor import Compactor
 
         return Compactor(self.location).compact(today=today)
+
+    def verify(self) -> VerifyReport:
+        """Read everything and name what is damaged or alien; `.is_clean`, `.problems`."""
+        from tracelake.storage.verify import verify
+
+        return verify(self.location)
+
+    def quarantine(self, report: VerifyReport) -> list[Path]:
+        """Move what `verify` named to the folder `quarantine` of the lake."""
+        from tracelake.storage.verify import quarantine
+
+        return quarantine(self.location, report)
+
+    def delete(self, trace_id: str | None = None, *, before: datetime | None = None) -> int:
+        """Delete one trace, or every trace that started before a moment.
+
+        It is hidden at once; tables, carry and exchanges are rewritten by the seal that follows,
+        segments go when they are reaped, replaced files after the vacuum grace.
+
+        Args:
+            trace_id: The trace to delete.
+            before: An aware time.
+
+        Returns:
+            Number of traces deleted.
+
+        Raises:
+            NotInLake: There is no such trace.
+        """
+        return self._reader.delete(trace_id, before)
 
     def sealer(self) -> Sealer:
         """A sealer of this lake, for a process that seals again and again."""

@@ -15,13 +15,14 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from tracelake.errors import LakeError, NotInLake
 from tracelake.schema import SPANS, TABLES, TRACES, polars_schema
-from tracelake.storage import cold
+from tracelake.storage import cold, tombstones
 from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
 from tracelake.storage.hot import HotView, Moved, carry_key
@@ -29,6 +30,7 @@ from tracelake.storage.options import storage_options
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments
 from tracelake.storage.table import DeltaStore, Snapshot, scan_files
+from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -53,6 +55,7 @@ class View:
         amended: Keys in `hot` that have a sealed row, which `hot` replaces.
         days: Of the hot traces that have sealed spans, where those are.
         lagging: Traces whose sealed roll-up is older than their sealed spans.
+        deleted: What is hidden; the hot parts are without it already.
     """
 
     spans: Snapshot
@@ -62,6 +65,7 @@ class View:
     amended: frozenset[Key]
     days: Mapping[str, Days | None]
     lagging: frozenset[str]
+    deleted: Tombstones
     serial: int
 
 
@@ -74,12 +78,14 @@ class Reader:
         self._stores = {
             name: DeltaStore(location.tables, table, options) for name, table in TABLES.items()
         }
+        self._marks = DeltaStore(location.tables, TOMBSTONES, options)
+        self._deleted = Tombstones()
         self._lock = threading.RLock()
         self._hot = HotView(location)
         self._merged: dict[Key, Mapping[str, Any]] = {}
         self._rows: dict[Key, dict[str, Any]] = {}
         self._days: dict[str, Days | None] = {}
-        self._known: tuple[int, int] = (-2, -2)
+        self._known: tuple[int, ...] = ()
         self._lagging: tuple[tuple[int, int], frozenset[str]] = ((-2, -2), frozenset())
         self._frame: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
         self._fresh: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
@@ -90,7 +96,7 @@ class Reader:
         with self._lock:
             view = self._view()
             hot = self._hot_frame(view)
-        sealed = cold.current(view.spans)
+        sealed = view.deleted.visible(cold.current(view.spans))
         if view.amended:
             replaced = pl.LazyFrame(sorted(view.amended), schema=_KEY, orient="row")
             sealed = sealed.join(replaced, on=_KEY, how="anti")
@@ -108,7 +114,7 @@ class Reader:
             days = self._days_of(view, trace_id)
         frames = [hot]
         if days:
-            rows = cold.scan_traces(view.spans, days).collect()
+            rows = view.deleted.visible(cold.scan_traces(view.spans, days)).collect()
             frames.insert(0, rows.join(hot, on=_KEY, how="anti"))
         found = pl.concat(frames)
         if found.is_empty():
@@ -127,7 +133,7 @@ class Reader:
         with self._lock:
             view = self._view()
             fresh = self._fresh_roll_ups(view)
-        wanted = limit + len(view.by_trace) + len(view.lagging)
+        wanted = limit + len(view.by_trace) + len(view.lagging) + len(view.deleted.trace_ids)
         rows, upto = 0, None
         for file in view.traces.files:  # newest day first
             if rows >= wanted and file.date != upto:
@@ -152,8 +158,9 @@ class Reader:
             except Moved:
                 time.sleep(_RETRY_PAUSE_S)
                 continue
-            sealed = snapshot.scan()
-            return pl.concat([sealed, hot.lazy()]) if hot.height else sealed
+            rows = pl.concat([snapshot.scan(), hot.lazy()]) if hot.height else snapshot.scan()
+            with self._lock:
+                return self._read_deleted().visible(rows)
         raise LakeError(f"{self._location.hot} changes too fast to be read: try again")
 
     def files(self, name: str) -> list[str]:
@@ -174,11 +181,35 @@ class Reader:
             raise LakeError(f"no table {name!r}: there are {', '.join(self._stores)}")
         return self._stores[name].snapshot()
 
+    def delete(self, trace_id: str | None, before: datetime | None) -> int:
+        """Hide one trace, or all that started before a moment.
+
+        Returns:
+            Number of traces hidden.
+
+        Raises:
+            NotInLake: There is no such trace.
+        """
+        rows = self.traces().select("trace_id", "start_time", "end_time")
+        chosen = pl.col("trace_id") == trace_id if before is None else pl.col("start_time") < before
+        found = rows.filter(chosen).collect()
+        if before is None and found.is_empty():
+            raise NotInLake(f"no trace {trace_id} in {self._location.tables}: see tracelake ls")
+        # Whole days go without being named; only traces that reach into the last day are listed.
+        named = found
+        if before is not None:
+            midnight = before.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            named = found.filter(pl.col("end_time") >= midnight)
+        tombstones.add(self._marks, set(named["trace_id"]), before, datetime.now(UTC))
+        return found.height
+
     def _sealed_traces(self, view: View, sealed: pl.LazyFrame, fresh: pl.DataFrame) -> pl.LazyFrame:
         touched = sorted({*view.by_trace, *view.lagging})
+        sealed = view.deleted.visible(sealed)
         if not touched:
             return sealed
-        return pl.concat([sealed.filter(~pl.col("trace_id").is_in(touched)), fresh.lazy()])
+        fresh_rows = view.deleted.visible(fresh.lazy())
+        return pl.concat([sealed.filter(~pl.col("trace_id").is_in(touched)), fresh_rows])
 
     def _view(self) -> View:
         """The present state; the lock is held."""
@@ -189,13 +220,14 @@ class Reader:
                 self._hot.refresh(segments, spans)
                 return self._merge(spans)
             except (Moved, FileNotFoundError):
-                self._known = (-2, -2)
+                self._known = ()
                 time.sleep(_RETRY_PAUSE_S)
         raise LakeError(f"{self._location.hot} changes too fast to be read: try again")
 
     def _merge(self, spans: Snapshot) -> View:
         hot = self._hot
-        state = (hot.generation, spans.version)
+        deleted = self._read_deleted()
+        state = (hot.generation, spans.version, deleted.version)
         changed = hot.take_changed()
         traces = self._stores["traces"].snapshot()
         lagging = self._lagging_traces(spans, traces)
@@ -216,11 +248,27 @@ class Reader:
             self._rows.update(cold.read_spans(spans, late, self._days))
         for key in changed:
             row = self._rows.get(key)
-            self._merged[key] = hot.spans[key] if row is None else amend(row, hot.spans[key])
+            span = hot.spans[key] if row is None else amend(row, hot.spans[key])
+            if not deleted.hides(key[0], span["start_time"]):
+                self._merged[key] = span
+        by_trace: Mapping[str, Collection[str]] = hot.by_trace
+        if deleted:
+            there = {key[0] for key in self._merged}
+            by_trace = {
+                trace_id: [span for span in spans_of if (trace_id, span) in self._merged]
+                for trace_id, spans_of in hot.by_trace.items()
+                if trace_id in there
+            }
         return View(
-            spans, traces, self._merged, hot.by_trace, frozenset(self._rows), self._days,
-            lagging, self._serial,
+            spans, traces, self._merged, by_trace, frozenset(self._rows), self._days,
+            lagging, deleted, self._serial,
         )  # fmt: skip
+
+    def _read_deleted(self) -> Tombstones:
+        snapshot = self._marks.snapshot()
+        if snapshot.version != self._deleted.version:
+            self._deleted = tombstones.read(snapshot)
+        return self._deleted
 
     def _lagging_traces(self, spans: Snapshot, traces: Snapshot) -> frozenset[str]:
         versions = (spans.version, traces.version)

@@ -26,7 +26,7 @@ import polars as pl
 from tracelake.errors import LakeLocked
 from tracelake.model import new_id
 from tracelake.schema import EXCHANGES, SPANS, TRACES
-from tracelake.storage import cold, files
+from tracelake.storage import cold, files, tombstones
 from tracelake.storage.codec import decode_carry, decode_events, encode
 from tracelake.storage.exchanges import read_hot
 from tracelake.storage.exchanges import to_frame as exchanges_frame
@@ -34,12 +34,14 @@ from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
 from tracelake.storage.hot import carry_path, claim_hot
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.options import storage_options
+from tracelake.storage.purge import purge
 from tracelake.storage.reader import lagging_traces, to_frame
 from tracelake.storage.reap import reap
 from tracelake.storage.rewrite import rewrite
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
 from tracelake.storage.table import DeltaStore, Snapshot
+from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 from tracelake.storage.xlog import SUFFIX
 from tracelake.storage.xlog import encode as encode_record
 
@@ -75,6 +77,7 @@ class SealReport:
         traces: Roll-ups written.
         exchanges: Exchanges committed.
         reaped: Segments deleted.
+        purged: Rows of deleted traces that were removed from the tables.
         seconds: Time taken.
     """
 
@@ -86,6 +89,7 @@ class SealReport:
     traces: int = 0
     exchanges: int = 0
     reaped: int = 0
+    purged: int = 0
     seconds: float = 0.0
 
     def plus(self, other: SealReport) -> SealReport:
@@ -99,6 +103,7 @@ class SealReport:
             self.traces + other.traces,
             self.exchanges + other.exchanges,
             self.reaped + other.reaped,
+            self.purged + other.purged,
             self.seconds + other.seconds,
         )
 
@@ -120,6 +125,13 @@ class _Batch:
             self.spans[key] = fold_event(self.spans.get(key), event)
             self.events.setdefault(key, []).append(event)
 
+    def drop(self, deleted: Tombstones) -> int:
+        """Forget what was deleted."""
+        gone = [k for k, s in self.spans.items() if deleted.hides(k[0], s["start_time"])]
+        for key in gone:
+            del self.spans[key], self.events[key]
+        return len(gone)
+
 
 class Sealer:
     """Seals one lake."""
@@ -138,6 +150,8 @@ class Sealer:
         self._spans = DeltaStore(location.tables, SPANS, options)
         self._traces = DeltaStore(location.tables, TRACES, options)
         self._exchanges = DeltaStore(location.tables, EXCHANGES, options)
+        self._marks = DeltaStore(location.tables, TOMBSTONES, options)
+        self._deleted = Tombstones()
         self._lost_after_s = lost_after_s
         self._reap_grace_s = reap_grace_s
         self._batch_bytes = batch_bytes
@@ -154,13 +168,18 @@ class Sealer:
         report = SealReport()
         with sealer_lock(self._hot, timeout_s):
             key = claim_hot(self._location, new_id())
+            self._deleted = tombstones.read(self._marks.snapshot())
             while True:
                 batch, part = self._seal_spans(key)
                 report = report.plus(part)
                 if batch.is_last:
                     break
+            purged = sum(
+                purge(s, self._deleted) for s in (self._spans, self._traces, self._exchanges)
+            )
             report = report.plus(
                 SealReport(
+                    purged=purged,
                     carried=report.carried,
                     exchanges=self._seal_exchanges(key),
                     reaped=reap(
@@ -209,8 +228,9 @@ class Sealer:
         lagging = lagging_traces(self._spans, spans, traces, key)
         number = spans.offset(key)
         batch = self._read(segments, spans, number)
+        dropped = batch.drop(self._deleted)
         lost = self._give_up_lost(batch, alive)
-        if not batch.offsets and not lost:
+        if not batch.offsets and not lost and not dropped:
             written = self._derive_traces(key, spans, traces, lagging, to_frame(()))
             return batch, SealReport(carried=len(batch.spans), traces=written)
         rows, amended = self._finished(batch, spans, traces, lagging)
@@ -330,12 +350,18 @@ class Sealer:
         snapshot = self._exchanges.snapshot()
         hot = read_hot(self._location, segments, snapshot)
         moved = {n: at for n, at in hot.offsets.items() if at > snapshot.offset(n)}
-        if not moved:
+        gone = {
+            span_id
+            for span_id, folded in hot.folded.items()
+            if self._deleted.hides(folded.exchange.trace_id, folded.exchange.start_time)
+        }
+        if not moved and not gone:
             return 0
         complete = {s: f for s, f in hot.folded.items() if f.ended and f.done}
-        waiting = (encode_record(r) for r in hot.records if r.span_id not in complete)
+        over = complete.keys() | gone
+        waiting = (encode_record(r) for r in hot.records if r.span_id not in over)
         files.atomic_write(carry_path(self._hot, hot.number + 1, SUFFIX), b"".join(waiting))
-        frame = exchanges_frame(folded.exchange for folded in complete.values())
+        frame = exchanges_frame(f.exchange for s, f in complete.items() if s not in gone)
         self._exchanges.append(frame, {**moved, key: hot.number + 1})
         self._exchanges.sync(snapshot)
         return frame.height

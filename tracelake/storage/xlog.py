@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -132,7 +133,7 @@ class ExchangeLog:
         Raises:
             OSError: The disk refused; none of the records is readable.
         """
-        self._segment.append(b"".join(encode(record) for record in records))
+        self._segment.append(b"".join(piece for record in records for piece in _frame(record)))
 
     def close(self) -> None:
         """Close the segment; a later write opens a new one."""
@@ -144,7 +145,7 @@ def opened_record(exchange: Exchange, *, unrecorded_bytes: int = 0) -> Record:
     meta: dict[str, Any] = {
         "run_id": exchange.run_id,
         "trace_id": exchange.trace_id,
-        "start_time": to_iso(exchange.start_time),
+        "start_time": _iso(exchange.start_time),
         "method": exchange.method,
         "path": exchange.path,
         "upstream": exchange.upstream,
@@ -172,12 +173,16 @@ def ended_record(exchange: Exchange, *, unrecorded_bytes: int = 0) -> Record:
 
 def encode(record: Record) -> bytes:
     """The bytes of one record as they stand in a segment."""
+    return b"".join(_frame(record))
+
+
+def _frame(record: Record) -> tuple[bytes, bytes, bytes]:
     meta = orjson.dumps(
         {"record": record.kind, "span_id": record.span_id, **record.meta},
         option=orjson.OPT_NON_STR_KEYS,
     )
     crc = zlib.crc32(record.body, zlib.crc32(meta))
-    return b"".join((_FRAME.pack(len(meta), len(record.body), crc), meta, record.body))
+    return _FRAME.pack(len(meta), len(record.body), crc), meta, record.body
 
 
 def read_records(
@@ -298,7 +303,11 @@ def _headers(pairs: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else to_iso(moment)
+    if moment is None:
+        return None
+    if moment.tzinfo is UTC:  # as `to_iso`, in a quarter of its time
+        return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    return to_iso(moment)
 
 
 def _moment(text: str | None) -> datetime | None:

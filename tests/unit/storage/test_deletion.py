@@ -1,0 +1,120 @@
+"""Deleting traces: hidden at once, gone from every file after the next seal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from tracelake import Lake
+from tracelake.errors import NotInLake
+from tracelake.model import Exchange
+from tracelake.storage.sealer import Sealer
+from tracelake.storage.xlog import ExchangeLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T0 = datetime(2025, 11, 22, 10, tzinfo=UTC)
+
+
+def _append(lake: Lake, trace_id: str, span_id: str, seconds: float, **data: Any) -> None:
+    lake.append(
+        {
+            "event_type": "llm_call",
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "timestamp": T0 + timedelta(seconds=seconds),
+            "data": data,
+        }
+    )
+
+
+def _everywhere(lake: Lake) -> set[str]:
+    """Trace ids in any file of the lake, whoever may read it."""
+    found: set[str] = set()
+    for table in ("spans", "traces", "exchanges"):
+        for uri in lake.files(table):
+            found |= set(pl.read_parquet(uri)["trace_id"])
+    for path in lake.hot.glob("carry-*"):
+        if path.stat().st_size:
+            found |= {f"carry {n}" for n in ("t1", "t2") if f'"{n}"'.encode() in path.read_bytes()}
+    return found
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """Two traces, each with a sealed span, a carried one, a hot one and an exchange."""
+    lake = Lake(tmp_path / "lake")
+    log = ExchangeLog(lake.hot)
+    for trace_id in ("t1", "t2"):
+        _append(lake, trace_id, "sealed", 0)
+        _append(lake, trace_id, "carried", 1, status="running")
+        for span_id, is_done in ((f"{trace_id}-a", True), (f"{trace_id}-b", False)):
+            moments = {"start_time": T0, "end_time": T0}
+            exchange = Exchange(
+                span_id, method="POST", path="/", upstream="anthropic", request_headers=(),
+                request_body=b"", trace_id=trace_id, outcome="ok", status=200, **moments,
+            )  # fmt: skip
+            log.opened(exchange)
+            log.ended(exchange)
+            if is_done:
+                log.done(span_id, trace_id, None)
+    lake.seal()
+    for trace_id in ("t1", "t2"):
+        _append(lake, trace_id, "hot", 2)
+    return lake
+
+
+def test_a_deleted_trace_is_hidden_at_once(lake: Lake) -> None:
+    """No read shows it any more, before anything was rewritten."""
+    other = Lake(lake.path)
+    other.spans().collect()
+    assert lake.delete("t1") == 1
+    for reader in (lake, other, Lake(lake.path)):
+        assert set(reader.spans().collect()["trace_id"]) == {"t2"}
+        assert reader.traces().collect()["trace_id"].to_list() == ["t2"]
+        assert reader.latest_traces()["trace_id"].to_list() == ["t2"]
+        assert set(reader.exchanges().collect()["trace_id"]) == {"t2"}
+        assert reader.trace("t2").height == 3
+        with pytest.raises(NotInLake):
+            reader.trace("t1")
+
+
+def test_the_next_seal_removes_it_from_the_files(lake: Lake) -> None:
+    """Tables, carry and exchanges are rewritten; what comes late of it stays out too."""
+    lake.delete("t1")
+    _append(lake, "t1", "late", 3)
+    report = lake.seal()
+    assert report.purged == 3
+    lake.close()
+    Sealer(lake.location, reap_grace_s=0).seal()
+    assert not any("t1" in found for found in _everywhere(lake))
+    assert set(lake.spans().collect()["trace_id"]) == {"t2"}
+    assert lake.trace("t2").height == 3
+    assert lake.exchanges().collect().height == 2
+
+
+def test_deleting_by_age_drops_days_and_straddling_traces(tmp_path: Path) -> None:
+    """Every trace that started before the moment goes, as a whole; no other loses a span."""
+    lake = Lake(tmp_path / "lake")
+    for days in range(4):
+        _append(lake, f"d{days}", "one", days * 86400)
+        _append(lake, f"d{days}", "two", days * 86400 + 50_000)  # past midnight
+    lake.seal()
+    assert lake.delete(before=T0 + timedelta(days=2)) == 2
+    for _ in range(2):
+        assert set(lake.spans().collect()["trace_id"]) == {"d2", "d3"}
+        assert lake.spans().collect().height == 4
+        assert lake.traces().collect().height == 2
+        lake.seal()
+    held = {trace for uri in lake.files() for trace in pl.read_parquet(uri)["trace_id"]}
+    assert held == {"d2", "d3"}
+
+
+def test_deleting_what_is_not_there_says_so(lake: Lake) -> None:
+    """A mistyped id is an error, not a silent success."""
+    with pytest.raises(NotInLake):
+        lake.delete("t9")

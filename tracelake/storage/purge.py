@@ -1,0 +1,68 @@
+"""Rewriting a table without what was deleted.
+
+    purge(store, tombstones) -> rows gone; the sealer's lock is held
+
+Invariant: the mark "purged up to here" is in the same commit as the rows' removal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tracelake.storage.rewrite import rewrite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracelake.storage.table import DeltaStore, File, Snapshot
+    from tracelake.storage.tombstones import Tombstones
+
+#: Application id under which a table says which version of the marks it was purged by.
+PURGED = "tombstones"
+
+
+def purge(store: DeltaStore, tombstones: Tombstones) -> int:
+    """Remove deleted rows from a table, once for each version of the marks.
+
+    Days that are deleted as a whole are only unnamed, nothing of them is read.
+
+    Returns:
+        Number of rows removed.
+    """
+    snapshot = store.snapshot()
+    done = {PURGED: tombstones.version + 1}
+    if not tombstones or snapshot.version < 0 or snapshot.offset(PURGED) >= done[PURGED]:
+        return 0
+    before = tombstones.before
+    whole = [f for f in snapshot.files if before is not None and f.date < before.date()]
+    partly = [
+        file
+        for file in snapshot.files
+        if file not in whole
+        and (
+            (before is not None and file.date == before.date())
+            or file.may_hold(tombstones.trace_ids)
+        )
+        and _kept(snapshot, file, tombstones) < file.rows
+    ]
+    gone = sum(file.rows for file in whole)
+    gone += sum(file.rows - _kept(snapshot, file, tombstones) for file in partly)
+    if whole or partly:
+        rewrite(store, [*whole, *partly], _remaining(snapshot, partly, tombstones), done)
+    return gone
+
+
+def _kept(snapshot: Snapshot, file: File, tombstones: Tombstones) -> int:
+    rows = snapshot.scan([file]).select("trace_id", "start_time")
+    return tombstones.visible(rows).select(pl.len()).collect().item()
+
+
+def _remaining(
+    snapshot: Snapshot, files: list[File], tombstones: Tombstones
+) -> Iterator[pl.DataFrame]:
+    for file in files:
+        rows = tombstones.visible(snapshot.scan([file])).collect()
+        if rows.height:
+            yield rows

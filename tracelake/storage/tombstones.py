@@ -1,0 +1,105 @@
+"""Deletion: marks that hide traces at once, and the purge that follows.
+
+    add(location, trace_ids, before)      hide traces, or everything that started before a moment
+    read(store) -> Tombstones             what is hidden at present
+    Tombstones.hides(trace_id, start) .visible(frame)
+
+Invariants:
+- What is hidden is hidden from every reader from the commit of its mark on.
+- The next seal rewrites the tables without it, drops it from the carry and skips it in the
+  segments; the segments themselves go when they are reaped.
+- A mark stays in force for a day, so that a trace still being written does not come back in part;
+  after that, importing a deleted trace again is possible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tracelake.schema import Column, Table, polars_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tracelake.storage.table import DeltaStore, Snapshot
+
+TOMBSTONES = Table(
+    "tombstones",
+    (
+        Column("trace_id", "string", "Deleted trace; null in a mark with `before`."),
+        Column("before", "timestamp", "Everything that started before this is deleted."),
+        Column("start_time", "timestamp", "Deleted at, UTC."),
+        Column("date", "date", "UTC day of the deletion; partition."),
+    ),
+    ("start_time", "trace_id"),
+)
+IN_FORCE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstones:
+    """What is hidden.
+
+    Attributes:
+        version: Of the table of marks; -1 when nothing was ever deleted.
+        trace_ids: Deleted traces.
+        before: Everything that started before this is deleted.
+    """
+
+    version: int = -1
+    trace_ids: frozenset[str] = frozenset()
+    before: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.trace_ids) or self.before is not None
+
+    def hides(self, trace_id: str | None, start: datetime) -> bool:
+        """Whether a span, trace or exchange is deleted."""
+        return trace_id in self.trace_ids or (self.before is not None and start < self.before)
+
+    def visible(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows that are not deleted; needs `trace_id` and `start_time`."""
+        if self.before is not None:
+            frame = frame.filter(pl.col("start_time") >= self.before)
+        if self.trace_ids:
+            hidden = pl.LazyFrame({"trace_id": sorted(self.trace_ids)})
+            frame = frame.join(hidden, on="trace_id", how="anti")
+        return frame
+
+
+def read(snapshot: Snapshot, now: datetime | None = None) -> Tombstones:
+    """The marks in force."""
+    if not snapshot.files:
+        return Tombstones(snapshot.version)
+    since = (now or datetime.now(UTC)) - IN_FORCE
+    rows = snapshot.scan().filter(pl.col("start_time") >= since).collect()
+    befores = rows["before"].drop_nulls()
+    return Tombstones(
+        snapshot.version,
+        frozenset(rows["trace_id"].drop_nulls()),
+        befores.max() if befores.len() else None,  # type: ignore[arg-type]
+    )
+
+
+def add(
+    store: DeltaStore, trace_ids: Collection[str], before: datetime | None, now: datetime
+) -> None:
+    """Commit marks; they hide at once."""
+    ids: list[str | None] = [*sorted(trace_ids), *([None] if before is not None else [])]
+    if not ids:
+        return
+    moments = [before if trace_id is None else None for trace_id in ids]
+    frame = pl.DataFrame(
+        {
+            "trace_id": ids,
+            "before": moments,
+            "start_time": [now] * len(ids),
+            "date": [now.date()] * len(ids),
+        },
+        schema=polars_schema(TOMBSTONES),
+    )
+    store.append(frame, {})
