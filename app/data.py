@@ -82,6 +82,34 @@ def has_traces() -> bool:
     return latest_trace() is not None
 
 
+@dataclass(frozen=True, slots=True)
+class LakeFacts:
+    """How big the lake is; `cold_bytes` is None where the tables are in object storage."""
+
+    path: str
+    traces: int
+    spans: int
+    hot_bytes: int
+    cold_bytes: int | None
+
+
+def lake_facts() -> LakeFacts:
+    """How big the lake is."""
+    lake = service.lake()
+    spans, traces = _frames()
+    cold = None
+    if lake.location.is_local:
+        tables = (Path(lake.path) / name for name in schema.TABLES)
+        cold = sum(f.stat().st_size for table in tables for f in table.rglob("*") if f.is_file())
+    return LakeFacts(
+        path=lake.path,
+        traces=int(_collect(traces.select(nw.len())).item()),
+        spans=int(_collect(spans.select(nw.len())).item()),
+        hot_bytes=sum(entry.stat().st_size for entry in _files(lake.hot)),
+        cold_bytes=cold,
+    )
+
+
 def latest_trace() -> dict[str, Any] | None:
     """The trace that started last, or None in an empty lake."""
     return _latest_trace(snapshot_id())
@@ -130,6 +158,16 @@ def read_spans(trace_id: str) -> list[dict[str, Any]]:
         NotInLake: There is no such trace.
     """
     return _read_spans(trace_id, snapshot_id())
+
+
+def read_whole_spans(trace_id: str) -> list[dict[str, Any]]:
+    """Every span of a trace in start order, every column, JSON columns parsed; not cached.
+
+    Raises:
+        NotInLake: There is no such trace.
+    """
+    rows = service.lake().trace(trace_id).iter_rows(named=True)
+    return [jsonable(row, schema.SPANS) for row in rows]
 
 
 def read_span(trace_id: str, span_id: str) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def choices(api: str, span: Mapping[str, Any] | None) -> list[Choice]:
         if url != DEFAULT_BASE_URL[sdk] and (name not in _TITLES or name == sdk):
             found.append(Choice(name, f"Upstream {name} · {url}", url, True))
     found += [offline, Choice(OTHER, "Other base URL…", "", True)]
-    attributes = (span or {}).get("attributes") or {}
-    recorded = OFFLINE if _was_offline(span or {}) else attributes.get("upstream")
+    attributes: dict[str, Any] = (span or {}).get("attributes") or {}
+    recorded: str | None = OFFLINE if _was_offline(span or {}) else attributes.get("upstream")
     has_key = bool(key_from_environment(api))
     if recorded is None and not has_key:
         recorded = OFFLINE
@@ -68,7 +68,8 @@ def target(choice: Choice, api: str, *, base_url: str = "", api_key: str = "") -
         choice: One of `choices`.
         api: Wire format of the draft.
         base_url: For the choice `other`.
-        api_key: Typed for this session; the environment's is used where it is empty.
+        api_key: Typed for this session. Where it is empty the environment's is used, but for the
+            provider's own address only: a key must not travel to a host it is not for.
 
     Raises:
         TraceLakeError: The offline provider did not start.
@@ -77,12 +78,15 @@ def target(choice: Choice, api: str, *, base_url: str = "", api_key: str = "") -
         provider = service.offline_provider()
         url = provider.anthropic_base_url if api == "messages" else provider.openai_base_url
         return Target(OFFLINE, url, "offline")
-    key = api_key.strip() or key_from_environment(api)
-    return Target(choice.name, choice.base_url or base_url.strip(), key)
+    url = choice.base_url or base_url.strip()
+    own = url == DEFAULT_BASE_URL[sdk_of(api)]
+    return Target(choice.name, url, api_key.strip() or (key_from_environment(api) if own else ""))
 
 
-def key_hint(api: str) -> str:
+def key_hint(choice: Choice, api: str) -> str:
     """What to tell beside the field for the key."""
+    if choice.base_url != DEFAULT_BASE_URL[sdk_of(api)]:
+        return "leave empty where none is needed"
     name = KEY_ENV[sdk_of(api)]
     return f"taken from {name}" if key_from_environment(api) else f"or set {name}"
 

@@ -148,7 +148,7 @@ def render_access(bench: workbench.Workbench, choice: targets.Choice) -> tuple[s
             "API key, for this session only",
             type="password",
             key=f"key-{choice.name}",
-            placeholder=targets.key_hint(bench.draft.api),
+            placeholder=targets.key_hint(choice, bench.draft.api),
             autocomplete="off",
         )
     return base_url, api_key

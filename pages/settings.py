@@ -1,0 +1,71 @@
+"""Where the lake is, how big it is, whether everything runs, and how the app looks."""
+
+from __future__ import annotations
+
+import platform
+
+import streamlit as st
+
+from app import data, service
+from app.components import health, text
+
+REFRESH_S = 3.0
+
+
+def main() -> None:
+    """Draw the page."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        render_lake()
+        render_looks()
+    with right:
+        st.markdown("#### Health")
+        st.fragment(health.render_collector, run_every=REFRESH_S)()
+        render_versions()
+
+
+def render_lake() -> None:
+    """Path, size and what is in it."""
+    lake = data.lake_facts()
+    st.markdown("#### Lake")
+    with st.container(border=True):
+        st.code(lake.path, language=None)
+        with st.container(horizontal=True, gap="large"):
+            st.metric("Traces", text.count(lake.traces), width="content")
+            st.metric("Spans", text.count(lake.spans), width="content")
+            st.metric("Sealed", text.size(lake.cold_bytes), width="content")
+            st.metric("Not yet sealed", text.size(lake.hot_bytes), width="content")
+        st.caption(
+            "Set `TRACELAKE_DIR` before starting the app to open another lake. "
+            "Sealed data is Parquet that any tool can read:"
+        )
+        st.code(
+            "import tracelake\n\n"
+            f'lake = tracelake.Lake("{lake.path}")\n'
+            'lake.spans().filter(kind="llm").collect()  # a polars frame',
+            language="python",
+        )
+
+
+def render_looks() -> None:
+    """What changes the look of the app."""
+    st.markdown("#### Looks")
+    with st.container(border=True):
+        st.markdown(
+            "Light or dark follows your system; the menu at the top right (⋮) sets it for good."
+        )
+
+
+def render_versions() -> None:
+    """Versions worth naming in a bug report."""
+    st.markdown("#### Versions")
+    with st.container(border=True):
+        st.code(
+            f"tracelake {service.app_version()}\n"
+            f"streamlit {st.__version__}\n"
+            f"python {platform.python_version()} on {platform.system()} {platform.machine()}",
+            language=None,
+        )
+
+
+main()
