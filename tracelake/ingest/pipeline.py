@@ -9,6 +9,7 @@ Invariants:
 
 from __future__ import annotations
 
+import heapq
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ from tracelake.storage.xlog import fold_records, opened_record
 from tracelake.wire import read_request, read_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from tracelake.infer import Inference
     from tracelake.model import Exchange
-    from tracelake.storage.xlog import ExchangeLog, Record
+    from tracelake.storage.xlog import Record
     from tracelake.wire.call import Request
 
 log = logging.getLogger("tracelake.ingest")
@@ -51,7 +52,7 @@ class Pipeline:
     Args:
         inference: Rebuilds the structure.
         append: Takes one event; returning means that it is kept.
-        log: Where `done` records go.
+        done: Told the exchange, its trace and its client once all its events are kept.
         identify: Finds the client program of a fresh exchange; the keys of `Exchange.client`.
     """
 
@@ -60,12 +61,12 @@ class Pipeline:
         *,
         inference: Inference,
         append: Callable[[dict[str, Any]], None],
-        log: ExchangeLog,
+        done: Callable[[str, str | None, dict[str, Any]], None],
         identify: Callable[[Exchange], dict[str, Any]],
     ) -> None:
         self._inference = inference
         self._append = append
-        self._log = log
+        self._done = done
         self._identify = identify
         self._open: dict[str, tuple[Exchange, Request | None]] = {}
         self._recovered_open: set[str] = set()
@@ -78,30 +79,17 @@ class Pipeline:
         return len(self._open)
 
     def recover(self, exchanges: Iterable[tuple[Exchange, bool]]) -> None:
-        """Rebuild the inference from exchanges that an earlier process has read.
+        """Rebuild the inference from exchanges that were read before.
 
         Args:
-            exchanges: Each with whether its events are known to be in the lake (done). Those of
-                the others are appended again, which adds nothing to what is there already.
+            exchanges: In order of their start, each with whether its events are known to be in
+                the lake (done). Those of the others are appended again, which adds nothing to what
+                is there already.
         """
-        moments: list[tuple[datetime, int, Exchange, bool]] = []
-        for exchange, done in exchanges:
-            moments.append((exchange.start_time, 1, exchange, done))
-            if exchange.end_time is not None:
-                moments.append((exchange.end_time, 0, exchange, done))
-        for _, opens, exchange, done in sorted(moments, key=lambda m: (m[0], m[1], m[2].span_id)):
+        for exchange, done, opens in in_order(exchanges):
             if opens:
                 self._recovered_open.add(exchange.span_id)
-                request_side = replace(
-                    exchange,
-                    end_time=None,
-                    first_byte_time=None,
-                    status=None,
-                    response_headers=(),
-                    response_body=b"",
-                    outcome="running",
-                )
-                self._opened(request_side, emit=not done)
+                self._opened(_request_side(exchange), emit=not done)
             else:
                 self._recovered_ended.add(exchange.span_id)
                 self._ended(exchange, emit=not done)
@@ -152,7 +140,7 @@ class Pipeline:
             return
         self.emit(_with_lineage(event, exchange) for event in events)
         trace_id = self._inference.trace_of(exchange.span_id)
-        self._log.done(exchange.span_id, trace_id, exchange.client)
+        self._done(exchange.span_id, trace_id, exchange.client)
 
     def _failed(self, exchange: Exchange, side: str) -> None:
         self.counters.failed += 1
@@ -177,3 +165,39 @@ def _with_lineage(event: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
     if not found:
         return event
     return {**event, "data": {**event["data"], **found, "source": "replay"}}
+
+
+def in_order(exchanges: Iterable[tuple[Exchange, bool]]) -> Iterator[tuple[Exchange, bool, bool]]:
+    """The openings and ends of exchanges as they happened.
+
+    Args:
+        exchanges: In order of their start, each with a mark that is passed on.
+
+    Yields:
+        Exchange, its mark, and whether this is its opening; an end before an opening at the same
+        moment, so that a call sees the answer it was made from.
+    """
+    ends: list[tuple[datetime, str, Exchange, bool]] = []
+    for exchange, mark in exchanges:
+        while ends and ends[0][0] <= exchange.start_time:
+            _, _, ended, its_mark = heapq.heappop(ends)
+            yield ended, its_mark, False
+        yield exchange, mark, True
+        if exchange.end_time is not None:
+            end = max(exchange.end_time, exchange.start_time)
+            heapq.heappush(ends, (end, exchange.span_id, exchange, mark))
+    while ends:
+        _, _, ended, its_mark = heapq.heappop(ends)
+        yield ended, its_mark, False
+
+
+def _request_side(exchange: Exchange) -> Exchange:
+    return replace(
+        exchange,
+        end_time=None,
+        first_byte_time=None,
+        status=None,
+        response_headers=(),
+        response_body=b"",
+        outcome="running",
+    )

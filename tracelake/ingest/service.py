@@ -54,7 +54,7 @@ class Service:
         self._pipeline = Pipeline(
             inference=self._inference,
             append=self._lake.append,
-            log=self._log,
+            done=self._log.done,
             identify=self._clients.identify,
         )
         self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
