@@ -14,59 +14,21 @@ Invariants:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracelake.graph.delta import Delta, Elements
+from tracelake.graph.elements import ANSWER, Lane, lane_element, node_element, span_of
 from tracelake.graph.facts import Facts, read_facts
+from tracelake.graph.route import route
 from tracelake.graph.style import NODE_STYLES, EdgeType, NodeType
 from tracelake.graph.totals import Totals
-from tracelake.layout import (
-    LANE_DX,
-    LANE_LEFT,
-    LANE_WIDTH,
-    Group,
-    LaneLayout,
-    Place,
-    beside,
-    hierarchy,
-)
+from tracelake.layout import Group, LaneLayout, Place, beside, hierarchy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tracelake.graph.delta import Element
     from tracelake.layout import Column
-
-
-#: Ends the id of an answer's node, after the id of its span.
-ANSWER = ":response"
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One agent's lane.
-
-    Attributes:
-        head: Node of the agent; None until its span is known.
-        tips: Nodes whose outcome no later call has taken up yet.
-        speaker: The newest node that can call tools or agents: an answer, a call or the head.
-        members: Its nodes but the head, in order of creation.
-        handed_back: Whether its last answer already flowed into its caller's next call.
-    """
-
-    id: str
-    name: str
-    caller: str | None
-    depth: int
-    totals: Totals = field(default_factory=Totals)
-    head: str | None = None
-    tips: list[str] = field(default_factory=list[str])
-    speaker: str | None = None
-    members: list[str] = field(default_factory=list[str])
-    children: list[str] = field(default_factory=list[str])
-    delegated_by: str | None = None
-    handed_back: bool = False
 
 
 class GraphBuilder:
@@ -84,11 +46,13 @@ class GraphBuilder:
         self._layout = LaneLayout()
         self._facts: dict[str, Facts] = {}
         self._places: dict[str, Place] = {}
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._agent_lane: dict[str, str] = {}
-        self._headless: dict[str, str] = {}  # agent name -> lane that still waits for its span
+        self._by_name: dict[str, str] = {}  # agent name -> its newest lane
+        self._lane_ids: dict[str, str] = {}  # call or tool -> the lane it was put in
         self._awaited: dict[str, str] = {}  # unknown parent -> lane that waits for it
         self._delegated: dict[str, list[str]] = {}  # tool -> lanes of the agents it called
+        self._orphans: dict[str, list[str]] = {}  # unknown parent -> lanes it will have called
         self._incoming: dict[str, list[str]] = {}
 
     @property
@@ -117,15 +81,15 @@ class GraphBuilder:
 
     def hierarchy(self) -> dict[str, tuple[float, float]]:
         """Places of all nodes in the second layout, by node id."""
-        groups = {
-            lane.id: Group(head=lane.head, members=lane.members, children=lane.children)
-            for lane in self._lanes.values()
-        }
+        groups: dict[str, Group] = {}
+        pending = [lane.id for lane in reversed(self._lanes.values()) if lane.caller is None]
+        while pending:
+            lane = self._lanes[pending.pop()]
+            groups[lane.id] = Group(head=lane.head, members=lane.members, children=lane.children)
+            pending += reversed(lane.children)
         nodes = self._elements.all("nodes")
         sizes = {key: NODE_STYLES[node["type"]].size for key, node in nodes.items()}
         return {key: (place.x, place.y) for key, place in hierarchy(groups, sizes).items()}
-
-    # One span
 
     def _take(self, facts: Facts) -> None:
         self._facts[facts.span_id] = facts
@@ -135,12 +99,15 @@ class GraphBuilder:
             self._take_call(facts, self._lane_of(facts))
         elif facts.drawn == "tool":
             self._take_tool(facts, self._lane_of(facts))
+        for lane_id in self._orphans.pop(facts.span_id, ()):
+            self._join(self._lanes[lane_id])
 
     def _take_agent(self, facts: Facts) -> None:
         lane = self._lanes.get(self._agent_lane.get(facts.span_id, "")) or self._adopt(facts)
         if lane is None:
             lane = self._open_lane(facts, facts.span_id)
-        if lane.head is None:
+        is_new = lane.head is None
+        if is_new:
             self._set_head(lane, facts)
         if facts.is_over and facts.end is not None:
             self._layout.close_lane(lane.id, facts.end)
@@ -150,29 +117,53 @@ class GraphBuilder:
             self.totals.root(facts)
         self._count(lane, facts)
         self._put_node(facts.span_id, node, facts, lane)
+        if is_new:
+            if lane.members:  # its calls came first
+                first = lane.members[0]
+                self._put_edge(facts.span_id, first, "request", inferred=facts.inferred)
+            self._join(lane)
 
-    def _adopt(self, facts: Facts) -> _Lane | None:
+    def _adopt(self, facts: Facts) -> Lane | None:
         """The lane that calls opened before their agent's span was known."""
         lane_id = self._awaited.pop(facts.span_id, None)
-        if lane_id is None and facts.agent in self._headless:
-            lane_id = self._headless[facts.agent]
+        if lane_id is None:
+            lane_id = self._by_name.get(facts.agent)
         lane = self._lanes.get(lane_id) if lane_id else None
-        return lane if lane and lane.head is None else None
+        is_free = lane is not None and lane.head is None and facts.parent_id not in lane.members
+        return lane if is_free else None
 
-    def _set_head(self, lane: _Lane, facts: Facts) -> None:
+    def _set_head(self, lane: Lane, facts: Facts) -> None:
         lane.head = facts.span_id
         self._places[facts.span_id] = self._places.pop(f"{lane.id}:head")
         lane.name = facts.agent
         self._agent_lane[facts.span_id] = lane.id
-        self._headless.pop(facts.agent, None)
-        if lane.members:  # its calls came first: join them to their agent now
-            self._put_edge(facts.span_id, lane.members[0], "request", inferred=facts.inferred)
-        else:
+        self._by_name[facts.agent] = lane.id
+        if not lane.members:
             lane.tips = [facts.span_id]
         lane.speaker = lane.speaker or facts.span_id
-        source = self._delegating_node(facts)
-        if source:
-            self._put_edge(source, facts.span_id, "delegation", inferred=facts.inferred)
+
+    def _join(self, lane: Lane) -> None:
+        """Hang a lane on what called its agent, now or once that is known."""
+        head = self._facts.get(lane.head or "")
+        if head is None or head.parent_id is None:
+            return
+        if head.parent_id not in self._facts:
+            self._orphans.setdefault(head.parent_id, []).append(lane.id)
+            return
+        caller = self._known_lane(head.parent_id)
+        if caller and lane.caller is None and not self._is_below(caller, lane):
+            lane.caller, lane.depth = caller.id, caller.depth + 1
+            caller.children.append(lane.id)
+            self._put_lane(lane)
+        source = self._delegating_node(head)
+        if source and source != head.span_id:
+            self._put_edge(source, head.span_id, "delegation", inferred=head.inferred)
+
+    def _is_below(self, lane: Lane, other: Lane) -> bool:
+        """Whether a lane is another one or was called from it, however far down."""
+        while lane is not other and lane.caller is not None:
+            lane = self._lanes[lane.caller]
+        return lane is other
 
     def _delegating_node(self, facts: Facts) -> str | None:
         if facts.parent_id is None:
@@ -182,7 +173,7 @@ class GraphBuilder:
         caller = self._known_lane(facts.parent_id)
         return caller.speaker if caller else None
 
-    def _take_call(self, facts: Facts, lane: _Lane) -> None:
+    def _take_call(self, facts: Facts, lane: Lane) -> None:
         node_id = facts.span_id
         is_new = node_id not in self._places
         sources = self._sources(facts, lane) if is_new else []
@@ -191,7 +182,7 @@ class GraphBuilder:
         self._count(lane, facts)
         self._put_node(node_id, "llm", facts, lane)
         for source in sources:
-            inferred = facts.inferred or self._facts[_span_of(source)].inferred
+            inferred = facts.inferred or self._facts[span_of(source)].inferred
             kind: EdgeType = "response" if self._hands_back(source, lane) else "request"
             self._put_edge(source, node_id, kind, inferred=inferred)
         if is_new:
@@ -203,18 +194,18 @@ class GraphBuilder:
         if facts.answer:
             self._put_answer(facts, lane)
 
-    def _put_answer(self, facts: Facts, lane: _Lane) -> None:
+    def _put_answer(self, facts: Facts, lane: Lane) -> None:
         answer = f"{facts.span_id}{ANSWER}"
         if answer not in self._places:
             self._places[answer] = beside(self._places[facts.span_id])
-            lane.members.insert(lane.members.index(facts.span_id) + 1, answer)
+            lane.add_answer(facts.span_id, answer)
             if lane.speaker == facts.span_id:
                 lane.speaker = answer
             lane.tips = [answer if tip == facts.span_id else tip for tip in lane.tips]
         self._put_node(answer, "response", facts, lane)
         self._put_edge(facts.span_id, answer, "response", inferred=False)
 
-    def _take_tool(self, facts: Facts, lane: _Lane) -> None:
+    def _take_tool(self, facts: Facts, lane: Lane) -> None:
         node_id = facts.span_id
         is_new = node_id not in self._places
         if is_new:
@@ -237,9 +228,7 @@ class GraphBuilder:
             for lane_id in self._delegated.get(tool, ()):
                 self._layout.close_lane(lane_id, facts.end)
 
-    # Where a span hangs
-
-    def _calling_node(self, facts: Facts, lane: _Lane) -> str | None:
+    def _calling_node(self, facts: Facts, lane: Lane) -> str | None:
         """What called a tool: its parent's answer or call, else the lane's speaker."""
         parent = facts.parent_id or ""
         if parent not in self._agent_lane:
@@ -248,7 +237,7 @@ class GraphBuilder:
                     return node
         return lane.speaker
 
-    def _sources(self, facts: Facts, lane: _Lane) -> list[str]:
+    def _sources(self, facts: Facts, lane: Lane) -> list[str]:
         """What flows into a new call: outcomes nobody took up yet, of tools and of sub-agents."""
         parent = facts.parent_id or ""
         if parent in self._places and parent not in self._agent_lane:
@@ -265,30 +254,34 @@ class GraphBuilder:
             return [lane.head]
         return taken
 
-    def _hands_back(self, source: str, lane: _Lane) -> bool:
+    def _hands_back(self, source: str, lane: Lane) -> bool:
         """Whether what flows from a node into the lane's next call is an outcome of other work."""
         node = self._elements.all("nodes")[source]
         return node["type"] == "tool" or node["lane"] != lane.id
 
     def _ended_by(self, node: str, moment: float) -> bool:
-        facts = self._facts[_span_of(node)]
+        facts = self._facts[span_of(node)]
         if facts.drawn == "agent":
             return True
         return facts.is_over and (facts.end is None or facts.end <= moment)
 
-    def _lane_of(self, facts: Facts) -> _Lane:
+    def _lane_of(self, facts: Facts) -> Lane:
+        """The lane of a call or tool: its agent's, else one that waits for its agent."""
+        known = self._lane_ids.get(facts.span_id)
+        if known is not None:
+            return self._lanes[known]
         lane = self._known_lane(facts.parent_id)
-        if lane is not None:
-            return lane
-        lane_id = self._headless.get(facts.agent)
-        if lane_id is None:
+        if lane is None and facts.agent in self._by_name:
+            lane = self._lanes[self._by_name[facts.agent]]
+        if lane is None:
             lane = self._open_lane(facts, f"lane:{facts.agent}")
-            lane_id = self._headless[facts.agent] = lane.id
+            self._by_name[facts.agent] = lane.id
         if facts.parent_id and facts.parent_id not in self._facts:
-            self._awaited[facts.parent_id] = lane_id
-        return self._lanes[lane_id]
+            self._awaited.setdefault(facts.parent_id, lane.id)
+        self._lane_ids[facts.span_id] = lane.id
+        return lane
 
-    def _known_lane(self, parent_id: str | None) -> _Lane | None:
+    def _known_lane(self, parent_id: str | None) -> Lane | None:
         """The lane of the nearest agent above, None when the way up is not known yet."""
         seen: set[str] = set()
         while parent_id and parent_id not in seen:
@@ -301,7 +294,7 @@ class GraphBuilder:
             parent_id = parent.parent_id if parent else None
         return None
 
-    def _open_lane(self, facts: Facts, lane_id: str) -> _Lane:
+    def _open_lane(self, facts: Facts, lane_id: str) -> Lane:
         caller = self._known_lane(facts.parent_id)
         tool = facts.parent_id if facts.parent_id in self._places else None
         delegated_by = tool if tool not in self._agent_lane else None
@@ -312,7 +305,7 @@ class GraphBuilder:
             below=self._layout.lanes[caller.id].bottom if caller else 0,
             right_of=caller.id if caller else None,
         )
-        lane = _Lane(
+        lane = Lane(
             id=lane_id,
             name=facts.agent,
             caller=caller.id if caller else None,
@@ -329,10 +322,8 @@ class GraphBuilder:
         self._places[f"{lane_id}:head"] = self._layout.place_below(lane_id, "head", size)
         return lane
 
-    # Elements
-
     def _place(
-        self, node_id: str, node: NodeType, lane: _Lane, column: Column, start: float | None = None
+        self, node_id: str, node: NodeType, lane: Lane, column: Column, start: float | None = None
     ) -> None:
         size = NODE_STYLES[node].size
         self._places[node_id] = self._layout.place_below(lane.id, column, size, start=start)
@@ -342,34 +333,9 @@ class GraphBuilder:
         if facts.end is not None:
             self._layout.ended(self._places[node_id], NODE_STYLES[node].size, facts.end)
 
-    def _put_node(self, node_id: str, node: NodeType, facts: Facts, lane: _Lane) -> None:
+    def _put_node(self, node_id: str, node: NodeType, facts: Facts, lane: Lane) -> None:
         place = self._places[node_id]
-        is_answer = node == "response"
-        self._elements.put(
-            "nodes",
-            {
-                "id": node_id,
-                "type": node,
-                "label": facts.answer if is_answer else facts.label,
-                "status": facts.status,
-                "x": place.x,
-                "y": place.y,
-                "lane": lane.id,
-                "span_id": facts.span_id,
-                "agent": lane.name,
-                "inferred": facts.inferred and not is_answer,
-                "auxiliary": facts.auxiliary,
-                "error": facts.error,
-                "tokens_input": facts.tokens_input,
-                "tokens_output": facts.tokens_output,
-                "cost_usd": facts.cost_usd,
-                "duration_ms": facts.duration_ms,
-                "ttft_ms": facts.ttft_ms,
-                "start_ms": _milliseconds(facts.start),
-                "end_ms": _milliseconds(facts.end),
-                "match": facts.match,
-            },
-        )
+        self._elements.put("nodes", node_element(node_id, node, facts, lane, place))
         for edge_id in self._incoming.get(node_id, ()):
             self._elements.put(
                 "edges", {**self._elements.all("edges")[edge_id], "status": facts.status}
@@ -396,19 +362,14 @@ class GraphBuilder:
         )
 
     def _route(self, source: str, target: str, kind: EdgeType) -> str:
-        """How an edge runs so that it crosses no box: a name the renderers know."""
         start, end = self._places[source], self._places[target]
-        if start.y == end.y:
-            return "straight"
-        if kind == "delegation":
-            return "across" if end.x > start.x else "straight"
-        if abs(start.x - end.x) >= LANE_WIDTH - LANE_LEFT:
-            return "back"
-        if start.x == end.x and self._is_blocked(start, end, target):
-            return "right" if kind == "request" and start.x % LANE_DX else "left"
-        if start.x > end.x:
-            return "collect" if self._facts[_span_of(source)].drawn == "tool" else "onward"
-        return "straight"
+        return route(
+            start,
+            end,
+            kind,
+            from_tool=self._facts[span_of(source)].drawn == "tool",
+            blocked=start.x == end.x and self._is_blocked(start, end, target),
+        )
 
     def _is_blocked(self, start: Place, end: Place, target: str) -> bool:
         """Whether a node stands between two places one above the other."""
@@ -421,37 +382,16 @@ class GraphBuilder:
                 return True
         return False
 
-    def _count(self, lane: _Lane, facts: Facts) -> None:
+    def _count(self, lane: Lane, facts: Facts) -> None:
         lane.totals.count(facts)
         self.totals.count(facts)
 
-    def _put_lane(self, lane: _Lane) -> None:
+    def _put_lane(self, lane: Lane) -> None:
         place = self._layout.lanes[lane.id]
         head = self._facts.get(lane.head or "")
-        self._elements.put(
-            "lanes",
-            {
-                "id": lane.id,
-                "name": lane.name,
-                "status": head.status if head else "running",
-                "head": lane.head,
-                "depth": lane.depth,
-                "x": place.x - LANE_LEFT,
-                "y": place.top,
-                "width": LANE_WIDTH,
-                "height": place.bottom - place.top + 20,
-                **lane.totals.as_dict(),
-            },
-        )
+        status = head.status if head else "running"
+        self._elements.put("lanes", lane_element(lane, place, status))
 
 
 def _by_start(facts: Facts) -> tuple[float, bool]:
     return (facts.start if facts.start is not None else math.inf, facts.drawn != "agent")
-
-
-def _span_of(node_id: str) -> str:
-    return node_id.removesuffix(ANSWER)
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)

@@ -71,7 +71,9 @@ def read_facts(span: Mapping[str, Any]) -> Facts:
     kind: str = span.get("kind") or "other"
     parent = span.get("parent_id")
     drawn: Drawn = "hidden"
-    if kind == "agent":
+    if span.get("duplicate_of"):
+        drawn = "hidden"  # the span it repeats is drawn
+    elif kind == "agent":
         drawn = "agent"
     elif kind == "llm":
         drawn = "llm"

@@ -12,15 +12,9 @@ if TYPE_CHECKING:
 _NANO = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    calls: int = 0
-    tools: int = 0
-    tokens_input: int = 0
-    tokens_output: int = 0
-    priced: int = 0
-    cost_nano: int = 0
-    errors: int = 0
+#: What one span adds: calls, tools, input and output tokens, priced calls, cost, errors.
+_Share = tuple[int, int, int, int, int, int, int]
+_NOTHING: _Share = (0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -37,7 +31,7 @@ class Totals:
     first: float | None = None
     last: float | None = None
     _shares: dict[str, _Share] = field(default_factory=dict[str, _Share])
-    _sum: dict[str, int] = field(default_factory=dict[str, int])
+    _sum: list[int] = field(default_factory=lambda: list(_NOTHING))
 
     def count(self, facts: Facts) -> None:
         """Take a span's newest facts in, in place of what was known of it."""
@@ -47,21 +41,14 @@ class Totals:
             self.last = facts.end if self.last is None else max(self.last, facts.end)
         if facts.auxiliary:
             return
-        is_call = facts.drawn == "llm"
-        share = _Share(
-            calls=int(is_call),
-            tools=int(facts.drawn == "tool"),
-            tokens_input=(facts.tokens_input or 0) if is_call else 0,
-            tokens_output=(facts.tokens_output or 0) if is_call else 0,
-            priced=int(is_call and facts.cost_usd is not None),
-            cost_nano=round((facts.cost_usd or 0) * _NANO) if is_call else 0,
-            errors=int(facts.is_error),
-        )
-        known = self._shares.get(facts.span_id, _Share())
-        self._shares[facts.span_id] = share
-        for name in _Share.__slots__:
-            change = getattr(share, name) - getattr(known, name)
-            self._sum[name] = self._sum.get(name, 0) + change
+        share = _share(facts)
+        known = self._shares.get(facts.span_id, _NOTHING)
+        if share != known:
+            self._shares[facts.span_id] = share
+            self._sum = [
+                total + now - before
+                for total, now, before in zip(self._sum, share, known, strict=True)
+            ]
 
     def root(self, facts: Facts) -> None:
         """Note the status of the trace's root."""
@@ -72,12 +59,27 @@ class Totals:
 
         The cost is None when no call has a known price.
         """
-        get = self._sum.get
+        calls, tools, tokens_input, tokens_output, priced, cost_nano, errors = self._sum
         return {
-            "calls": get("calls", 0),
-            "tools": get("tools", 0),
-            "tokens_input": get("tokens_input", 0),
-            "tokens_output": get("tokens_output", 0),
-            "cost_usd": get("cost_nano", 0) / _NANO if get("priced") else None,
-            "errors": get("errors", 0),
+            "calls": calls,
+            "tools": tools,
+            "tokens_input": tokens_input,
+            "tokens_output": tokens_output,
+            "cost_usd": cost_nano / _NANO if priced else None,
+            "errors": errors,
         }
+
+
+def _share(facts: Facts) -> _Share:
+    tool, error = int(facts.drawn == "tool"), int(facts.is_error)
+    if facts.drawn != "llm":
+        return (0, tool, 0, 0, 0, 0, error)
+    return (
+        1,
+        0,
+        facts.tokens_input or 0,
+        facts.tokens_output or 0,
+        int(facts.cost_usd is not None),
+        round((facts.cost_usd or 0) * _NANO),
+        error,
+    )
