@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tracelake.infer import events, lifecycle, tree
 from tracelake.infer.auxiliary import asks_for_summary, auxiliary_purpose
 from tracelake.infer.corrections import link_late, remember_unlinked
+from tracelake.infer.held import PREPARING, HeldCalls
 from tracelake.infer.identity import Personas
 from tracelake.infer.placement import Asked, Placement, Sight, look, place
 from tracelake.infer.scope import read_scope
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracelake.infer.events import JsonEvent
+    from tracelake.infer.held import HeldCall
+    from tracelake.infer.scope import Scope
     from tracelake.infer.state import Agent, Trace
     from tracelake.model import Exchange, Kind, Status
     from tracelake.wire.call import Atom, Request, Response
@@ -53,6 +56,7 @@ class Inference:
         self._personas = Personas()
         self._calls: dict[str, Call] = {}
         self._told: dict[str, str] = {}
+        self._held = HeldCalls()
 
     def trace_of(self, span_id: str) -> str | None:
         """Trace id of an exchange that was opened here, None for one that is no provider call."""
@@ -68,13 +72,35 @@ class Inference:
         Returns:
             Events: results of tools that the request carries, new agents, the running call.
         """
-        if request is None or exchange.span_id in self._told:
+        if request is None or exchange.span_id in self._told or exchange.span_id in self._held:
             return []
         scope = read_scope(exchange, request)
+        if request.api in PREPARING and self._traces.known(scope) is None:
+            self._held.add(exchange, request, scope)
+            return []
+        told = self._open(exchange, request, scope)
+        if self._calls[exchange.span_id].is_auxiliary:
+            return told
+        for held in self._held.take(scope):
+            told += self._release(held, trace=self._calls[exchange.span_id].trace)
+        return told
+
+    def _release(self, held: HeldCall, *, trace: Trace | None = None) -> list[JsonEvent]:
+        """Tell a call that has waited, in a trace or in one of its own."""
+        told = self._open(held.exchange, held.request, held.scope, trace)
+        if held.response is not None:
+            told += self.ended(held.exchange, held.request, held.response)
+        return told
+
+    def _open(
+        self, exchange: Exchange, request: Request, scope: Scope, trace: Trace | None = None
+    ) -> list[JsonEvent]:
         core = core_atoms(request.atoms)
         asked = Asked(request, scope, self._personas.of(request.system), core, exchange.start_time)
         purpose = auxiliary_purpose(request, core)
-        trace, sight = self._trace_and_sight(exchange, asked, is_auxiliary=purpose is not None)
+        sight = Sight()
+        if trace is None:
+            trace, sight = self._trace_and_sight(exchange, asked, is_auxiliary=purpose is not None)
         self._told[exchange.span_id] = trace.trace_id
         if purpose is not None:
             return self._auxiliary(exchange, asked, trace, sight, purpose)
@@ -247,6 +273,9 @@ class Inference:
             Events: the end of the call, and a running tool span for each tool it asks for.
         """
         told = self.opened(exchange, request)
+        if exchange.span_id in self._held and response is not None:
+            self._held.end(exchange, response)
+            return told
         call = self._calls.pop(exchange.span_id, None)
         if call is None or request is None or response is None:
             return told
@@ -285,22 +314,25 @@ class Inference:
     def program_ended(
         self, *, at: datetime, pid_key: str | None = None, run_id: str | None = None
     ) -> list[JsonEvent]:
-        """End the agents of a client program.
+        """End the agents of a client program, each when it was last seen to do something.
 
         Args:
-            at: When its end was seen.
+            at: When the end of the program was seen.
             pid_key: `scope.process_key(exchange.client)` of the process that is gone.
             run_id: Run that is over.
         """
         told: list[JsonEvent] = []
+        for held in self._held.of_process(pid_key) if pid_key is not None else ():
+            told += self._release(held)
         for trace in self._traces.of_program(pid_key=pid_key, run_id=run_id):
-            trace.last_activity = max(trace.last_activity, min(at, trace.last_activity))
-            told += lifecycle.end_trace(trace)
+            told += lifecycle.end_trace(trace, at)
         return told
 
     def idle(self, now: datetime) -> list[JsonEvent]:
         """End the agents of traces that have been quiet for long, and forget those of old ones."""
         told: list[JsonEvent] = []
+        for held in self._held.overdue(now):
+            told += self._release(held)
         for trace in self._traces.quiet(now):
             told += lifecycle.end_idle(trace, now)
         for trace in self._traces.forget(now):

@@ -113,23 +113,30 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
-def end_trace(trace: Trace) -> list[JsonEvent]:
-    """End every agent of a trace whose program has ended; later when calls are in flight."""
+def end_trace(trace: Trace, seen_at: datetime | None = None) -> list[JsonEvent]:
+    """End every agent of a trace whose program has ended; later when calls are in flight.
+
+    An agent ends with the last thing it did, at the latest when the end of its program was seen.
+    """
     trace.is_over = True
-    return [] if trace.calls_in_flight else _end_all(trace)
+    return [] if trace.calls_in_flight else _end_all(trace, seen_at)
 
 
-def _end_all(trace: Trace) -> list[JsonEvent]:
+def _end_all(trace: Trace, seen_at: datetime | None = None) -> list[JsonEvent]:
     trace.is_over = True
     told: list[JsonEvent] = []
     made_up = trace.root if trace.has_inferred_root else None
     for agent in reversed(trace.agents):
         if agent is made_up:
             continue
-        told += end_agent(agent, latest_activity(agent), outcome(agent))
+        told += end_agent(agent, _no_later(latest_activity(agent), seen_at), outcome(agent))
     if made_up is not None:
-        told += end_agent(made_up, trace.last_activity, _worst(trace))
+        told += end_agent(made_up, _no_later(trace.last_activity, seen_at), _worst(trace))
     return told
+
+
+def _no_later(moment: datetime, limit: datetime | None) -> datetime:
+    return moment if limit is None else min(moment, limit)
 
 
 def _worst(trace: Trace) -> Status:

@@ -83,9 +83,9 @@ def phrases_of(value: Any) -> Iterator[tuple[str, bool]]:
 
 def _parts(text: str) -> Iterator[str]:
     document = embedded_json(text)
-    if document is not None:
-        for part, _ in phrases_of(document):
-            yield part
+    strings = [part for part, _ in phrases_of(document)] if document else []
+    if strings:
+        yield from strings
     elif "\n" in text:
         for line in text.splitlines():
             part = _ITEM.sub("", line).strip()
