@@ -25,7 +25,7 @@ _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
     r"|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
 )
-_ITEM = re.compile(r"^\s*(?:[-*\u2022+]|\d{1,3}[.)]|\[[ x]?\])\s+")
+_ITEM = re.compile(r"^\s*(?:(?:[-*\u2022+]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
 _ANCHOR = 3
 _PHRASE_MIN_CHARS = 12
 _LINE_MIN_WORDS = 4

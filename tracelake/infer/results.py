@@ -15,9 +15,10 @@ _HEAD_CHARS = 400
 _NAME_WITHIN_CHARS = 120
 #: How error results begin, for formats that have no flag of their own.
 _ERROR_HEAD = re.compile(
-    r"^[\s#*>`!-]*(?:<(?:tool_use_)?error>|error\b|exit code:? [1-9]|traceback\b|an error occurred"
-    r"|tool \S+ failed\b|failed\b|failure\b|exception\b|\w+(?:Error|Exception)\b"
-    r"|\{\s*\"error\"\s*:\s*(?!null|false|\"\")"
+    r"^[\s#*>`!-]*(?:<(?:tool_use_)?error>|exit code:? [1-9]|traceback\b|an error occurred"
+    r"|errors?\s*(?:[:!(\[-]|$|\n)|error (?:while|in|at|when|code|executing|running|calling)\b"
+    r"|tool \S+ failed\b|fail(?:ed|ure)\b(?!:?\s*0\b)|(?:\w+(?:error|exception)|exception)\s*[:(]"
+    r"|\{\s*\"error\"\s*:(?!\s*(?:null|false|\"\"|\{\}|\[\]|0\b))"
     r"|(?:permission denied|command not found|no such file or directory)\b)",
     re.IGNORECASE,
 )
