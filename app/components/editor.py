@@ -70,7 +70,8 @@ def render_tools(bench: Workbench) -> None:
         _title(bench, "Definitions as sent", "tools")
         value = _json_area("Tools", bench.draft.tools or [], f"tools-{bench.revision}")
         if isinstance(value, list):
-            bench.edit(tools=value or None)
+            # an emptied list is sent as no key at all, which every provider takes
+            bench.edit(tools=value or (bench.original.tools if not bench.original.tools else None))
         else:
             st.error("Tools are a JSON list of definitions.")
 

@@ -43,7 +43,7 @@ class Draft:
         provider: As prices know it.
         system: System prompt as text.
         messages: Native messages or input; a plain string where the format allows it.
-        tools: Native tool definitions, None for none.
+        tools: Native tool definitions; None sends no such key, an empty list an empty one.
         parameters: Every other key of the body, `model` and `stream` included.
     """
 
@@ -66,9 +66,7 @@ class Draft:
 
     def body(self) -> dict[str, Any]:
         """The JSON body to send."""
-        return rebuild_body(
-            self.api, self.parameters, self.system, self.messages, self.tools or None
-        )
+        return rebuild_body(self.api, self.parameters, self.system, self.messages, self.tools)
 
     def edited(self, **changes: Any) -> Draft:
         """A copy with other values."""
