@@ -252,6 +252,7 @@ class Upstream:
             return self.do_early(connection)
         body, trailers = _read_body(text, reader)
         context = {"head": text, "method": method, "body": body, "trailers": trailers}
+        context["reader"] = reader
         return bool(getattr(self, f"do_{name}")(connection, options, context))
 
     def do_echo(self, connection: socket.socket, _: dict[str, str], got: dict[str, Any]) -> bool:
@@ -366,7 +367,7 @@ class Upstream:
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: %b\r\n\r\nhello" % accept.encode()
         )
-        while data := connection.recv(1 << 16):
+        while data := got["reader"].read1(1 << 16):
             connection.sendall(data * 2)
         return False
 

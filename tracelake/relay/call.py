@@ -47,6 +47,7 @@ class Call:
         "_filter",
         "_head",
         "_is_tunnel",
+        "_out",
         "_pool",
         "_recorder",
         "_retried",
@@ -79,6 +80,7 @@ class Call:
         self._chunked = chunked
         self._filter = head_filter
         self._upstream: UpstreamConnection | None = None
+        self._out: list[bytes] = []  # gathered for the upstream, not yet sent
         self._connecting: asyncio.Task[None] | None = None
         self._retried = False
         self._is_tunnel = False
@@ -105,7 +107,7 @@ class Call:
         if self.is_over:
             return
         if self._upstream is not None:
-            self._upstream.transport.write(self._framed(data))
+            self._out.append(self._framed(data))
         self._sent_bytes += len(data)
         self._recorder.keep(self.capture, self.capture.request, data)
         if self._upstream is None and self._sent_bytes > _WAITING_BYTES:
@@ -120,13 +122,27 @@ class Call:
         if self.is_over:
             return
         if self._upstream is not None and self._trailer:
-            self._upstream.transport.write(self._trailer)
+            self._out.append(self._trailer)
+        self.flush()
         self._recorder.opened(self.capture)
+
+    def flush(self) -> None:
+        """Send what was gathered from one read of the client, in one write."""
+        out, self._out = self._out, []
+        if self._upstream is None or not out:
+            return
+        if len(out) == 1:
+            self._upstream.transport.write(out[0])
+        elif self._sent_bytes < _WAITING_BYTES:
+            self._upstream.transport.write(b"".join(out))
+        else:
+            self._upstream.transport.writelines(out)
 
     def tunnel_up(self, data: bytes) -> None:
         """Bytes of the client after a switch of protocols, or while one is asked for."""
         if self._upstream is not None:
-            self._upstream.transport.write(data)
+            self._out.append(data)
+            self.flush()
         self._recorder.keep(self.capture, self.capture.request, data)
         self.capture.amended = True
 
@@ -236,22 +252,14 @@ class Call:
     def _attach(self, connection: UpstreamConnection) -> None:
         connection.begin(self)
         self._upstream = connection
-        capture = self.capture
-        if not capture.request:
-            connection.transport.write(self._head + self._trailer)
-        elif self._is_whole_and_small():
-            connection.transport.write(
-                b"".join((self._head, *map(self._framed, capture.request), self._trailer))
-            )
-        else:
-            pieces = [self._head, *map(self._framed, capture.request)]
-            connection.transport.writelines([*pieces, self._trailer] if self._trailer else pieces)
+        self._out = [self._head, *map(self._framed, self.capture.request)]
+        if self._trailer:
+            self._out.append(self._trailer)
+        if not self._client.is_reading:
+            self.flush()
         self._client.release("connecting")
         if self._client.is_slow:
             self.hold_upstream()
-
-    def _is_whole_and_small(self) -> bool:
-        return self._sent_bytes < _WAITING_BYTES
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data

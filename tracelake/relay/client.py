@@ -1,8 +1,4 @@
-"""The client's side: reads requests, decides where they go, keeps their answers in order.
-
-Headers keep their case, order and bytes; only `Host` and the hop-by-hop ones are rewritten, and
-our own (`x-tracelake-…`) are not passed on.
-"""
+"""The client's side: reads requests, decides where they go, keeps their answers in order."""
 
 # ruff: noqa: D102 - what the callbacks of asyncio and httptools mean is theirs to tell
 
@@ -18,31 +14,19 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from tracelake.relay.access import is_loopback
 from tracelake.relay.call import Call
 from tracelake.relay.capture import Capture, new_span_id
+from tracelake.relay.heads import RequestHead, read_head
 from tracelake.relay.own import OwnCall
 from tracelake.relay.routing import Refusal, Route
-from tracelake.relay.seam import OWN_PREFIX, HeadFilter, control_headers
+from tracelake.relay.seam import HeadFilter, control_headers
 
 if TYPE_CHECKING:
     from tracelake.relay.server import Relay
 
 _log = logging.getLogger(__name__)
 
-_HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authorization",
-        b"te",
-        b"upgrade",
-        b"transfer-encoding",
-        b"expect",
-    }
-)
-#: A `Connection` header that names these would break the request.
-_NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
 #: `SO_LINGER`: on, for no time at all.
 _RESET = struct.pack("ii", 1, 0)
 _HEAD_MAX_BYTES = 256 * 1024
@@ -55,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
 
     Attributes:
         peer: Its address and port.
+        is_reading: It is taking apart what the client sent; calls gather what they pass on.
         is_slow: The client reads more slowly than its answer comes.
     """
 
@@ -74,7 +59,9 @@ class ClientConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._in_head = False
+        self._is_local = False
         self.peer = ("", 0)
+        self.is_reading = False
         self.is_slow = False
 
     # -- asyncio.Protocol
@@ -83,12 +70,14 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.peer = (str(peer[0]).partition("%")[0], int(peer[1]))
+        self._is_local = is_loopback(self.peer[0])
         self._relay.clients.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
             self._tunnel.tunnel_up(data)
             return
+        self.is_reading = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -98,6 +87,9 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
         except httptools.HttpParserError as error:
             self._refuse_connection(Refusal(400, "bad_request", f"not HTTP/1.1: {error}"))
+        self.is_reading = False
+        if self._calls:
+            self._calls[0].flush()
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_MAX_BYTES:
@@ -247,76 +239,36 @@ class ClientConnection(asyncio.Protocol):
 
     def _new_call(self) -> Call | OwnCall:
         relay = self._relay
+        head = read_head(self._headers)
+        self._framing = head.framing
+        if head.expects_continue and not self._calls:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         method = self._parser.get_method()
-        out: list[bytes] = []
-        chunked = has_host = looks_anthropic = False
-        named: set[bytes] = set()
-        ours: dict[bytes, str] = {}
-        self._framing = []
-        for name, value in self._headers:
-            lower = name.lower()
-            if lower in _HOP_BY_HOP:
-                if lower == b"transfer-encoding":
-                    chunked = True
-                    out.append(b"%b: %b\r\n" % (name, value))
-                    self._framing.append(out[-1])
-                elif lower == b"connection":
-                    named.update(part.strip().lower() for part in value.split(b","))
-                elif lower == b"upgrade":
-                    ours[lower] = value.decode("latin-1").lower()
-                elif lower == b"expect" and not self._calls:
-                    self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                continue
-            if lower.startswith(OWN_PREFIX):
-                ours[lower] = value.decode("latin-1")
-                continue
-            if lower == b"host":
-                has_host = True
-                ours[lower] = value.decode("latin-1")
-                out.append(name)  # its value is filled in below
-                continue
-            if lower in (b"anthropic-version", b"x-api-key"):
-                looks_anthropic = True
-            elif lower == b"user-agent":
-                looks_anthropic = looks_anthropic or b"claude" in value.lower()
-            elif lower == b"origin":
-                ours[lower] = value.decode("latin-1")
-            out.append(b"%b: %b\r\n" % (name, value))
-            if lower == b"content-length":
-                self._framing.append(out[-1])
-        target = self._url.decode("latin-1")
         decision = (
             Refusal(400, "not_a_proxy", "CONNECT is not served: use the relay as a base URL")
             if method == b"CONNECT"
-            else relay.router.route(target, looks_anthropic=looks_anthropic)
+            else relay.router.route(
+                self._url.decode("latin-1"), looks_anthropic=head.looks_anthropic
+            )
         )
         token = None if isinstance(decision, Refusal) else decision.token
-        refusal = relay.access.refuse(
-            self.peer[0],
-            origin=ours.get(b"origin"),
-            token=ours.get(b"x-tracelake-token") or token,
-        )
+        origin = head.own.get(b"origin")
+        refusal = None
+        if origin is not None or not self._is_local:
+            refusal = relay.access.refuse(
+                self.peer[0],
+                origin=origin,
+                token=head.own.get(b"x-tracelake-token") or token,
+            )
         if refusal is not None:
             if isinstance(decision, Route):
                 refusal = replace(refusal, dialect=decision.dialect)
-            return OwnCall(self, relay, refusal, method.decode(), headers=ours)
-        if not isinstance(decision, Route):
-            return OwnCall(self, relay, decision, method.decode(), headers=ours)
-        return self._forwarded(
-            decision, method, out, chunked=chunked, has_host=has_host, named=named, ours=ours
-        )
+            return OwnCall(self, relay, refusal, method.decode(), headers=head.own)
+        if isinstance(decision, Route):
+            return self._forwarded(decision, method, head)
+        return OwnCall(self, relay, decision, method.decode(), headers=head.own)
 
-    def _forwarded(
-        self,
-        route: Route,
-        method: bytes,
-        out: list[bytes],
-        *,
-        chunked: bool,
-        has_host: bool,
-        named: set[bytes],
-        ours: dict[bytes, str],
-    ) -> Call:
+    def _forwarded(self, route: Route, method: bytes, head: RequestHead) -> Call:
         relay = self._relay
         capture = Capture(
             new_span_id(),
@@ -331,40 +283,26 @@ class ClientConnection(asyncio.Protocol):
         )
         control = relay.control.pool(route.run_id)
         pool = relay.pools[route.backend.name] if control is None else control
-        target = route.target if control is None else route.path
-        host = pool.backend.host_header.encode()
-        lines = [
-            b"%b: %b\r\n" % (line, host) if line.lower() == b"host" else line
-            for line in out
-            if not (named and line.partition(b":")[0].lower() in named - _NEVER_NAMED)
-        ]
-        if not has_host:
-            lines.insert(0, b"Host: %b\r\n" % host)
-        is_upgrade = b"upgrade" in named and ours.get(b"upgrade") == "websocket" and not self._calls
-        if is_upgrade:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        version = self._parser.get_http_version()
-        if version == "1.0":  # it could not read chunks
-            lines.append(b"Connection: close\r\n")
-        if control is not None:
-            lines.append(control_headers(route, capture))
-        head = b"%b %b HTTP/%b\r\n%b\r\n" % (
+        is_tunnel = head.asks_for_websocket and not self._calls
+        rendered = head.render(
             method,
-            target.encode("latin-1"),
-            version.encode(),
-            b"".join(lines),
+            route.target if control is None else route.path,
+            host=pool.backend.host_header,
+            version=self._parser.get_http_version(),
+            extra=b"" if control is None else control_headers(route, capture),
+            websocket=is_tunnel,
         )
         call = Call(
             self,
             pool,
             relay.recorder,
             capture,
-            head,
+            rendered,
             dialect=route.dialect,
-            chunked=chunked,
+            chunked=head.is_chunked,
             head_filter=None if control is None else HeadFilter(),
         )
-        if is_upgrade:
+        if is_tunnel:
             self._tunnel = call
         return call
 

@@ -55,6 +55,9 @@ class OwnCall:
         if self._started and not self.is_over:
             self._answer()
 
+    def flush(self) -> None:
+        """There is nothing to pass on."""
+
     def cancel(self, _outcome: str) -> None:
         """The client is gone."""
         self.is_over = True

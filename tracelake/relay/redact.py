@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tracelake.errors import ConfigError
@@ -45,6 +46,7 @@ _SECRET_QUERY = re.compile(
     r"=)[^&;#]*",
     re.IGNORECASE,
 )
+_SUBPROTOCOL_CHARS = len("sec-websocket-protocol")
 #: Browsers cannot set headers on a WebSocket, so the key travels as a subprotocol.
 _SECRET_SUBPROTOCOL = re.compile(r"(api-key\.)[^\s,]+")
 #: A pattern is searched in windows, so that a big body never holds up the event loop for long.
@@ -52,6 +54,7 @@ _WINDOW_BYTES = 1 << 20
 _OVERLAP_BYTES = 1 << 16
 
 
+@lru_cache(maxsize=4096)
 def is_secret_header(name: str) -> bool:
     """Whether a header of that name carries a credential."""
     lower = name.lower()
@@ -114,7 +117,7 @@ class Redaction:
         return (body, False) if clean == plain else (clean, True)
 
     def _value(self, name: str, value: str) -> str:
-        if name.lower() == "sec-websocket-protocol":
+        if len(name) == _SUBPROTOCOL_CHARS and name.lower() == "sec-websocket-protocol":
             value = _SECRET_SUBPROTOCOL.sub(rf"\g<1>{REDACTED}", value)
         return self._text(value)
 

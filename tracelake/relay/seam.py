@@ -18,6 +18,7 @@ import orjson
 
 from tracelake.errors import ConfigError
 from tracelake.model import is_valid_id
+from tracelake.relay.heads import OWN_PREFIX
 from tracelake.relay.routing import parse_backend
 from tracelake.relay.upstream import Pool
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tracelake.relay.capture import Capture
     from tracelake.relay.routing import Route
 
-OWN_PREFIX = b"x-tracelake-"
 _RUNS = "/control/runs/"
 _HEAD_END = b"\r\n\r\n"
 

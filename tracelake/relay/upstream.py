@@ -9,6 +9,7 @@ message boundaries only, the bytes stay as they came.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import time
@@ -24,6 +25,8 @@ CONNECT_TIMEOUT_S = 10.0
 #: Shorter than the keep-alive of the providers' edges, so that few idle connections die in use.
 IDLE_S = 55.0
 IDLE_MAX = 128
+#: Headers that tell where a body ends.
+_LENGTH = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -45,7 +48,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep_alive = False
         self._is_tunnel = False
         self._until_eof = False
-        self._has_length = False
+        self._head: list[bytes] = []
+        self._in_head = True
         self.reused = False
         self.got_bytes = False
         self.idle_since = 0.0
@@ -56,6 +60,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Serve this call from now on."""
         self._call = call
         self._is_complete = self._until_eof = self.got_bytes = False
+        self._in_head = True
+        self._head.clear()
 
     def abort(self) -> None:
         """Cut the connection at once: nobody wants the rest of the answer."""
@@ -89,6 +95,8 @@ class UpstreamConnection(asyncio.Protocol):
         call.forward(data)
         if self._is_tunnel:
             return
+        if self._in_head:
+            self._head.append(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -130,22 +138,23 @@ class UpstreamConnection(asyncio.Protocol):
     # -- httptools
 
     def on_message_begin(self) -> None:
-        self._has_length = False
         if self._is_complete:
             self._is_out_of_step = True  # more came than was asked for
-
-    def on_header(self, name: bytes, _value: bytes) -> None:
-        if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
-            self._has_length = True
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
             return
+        self._in_head = False
         if self._call is not None and self._call.is_head:
             self._complete()  # its Content-Length counts a body that does not follow
         else:
-            self._until_eof = not self._has_length and status not in (204, 304)
+            # a connection that stays open after the message must tell its length; else look closer
+            self._until_eof = (
+                not self._parser.should_keep_alive()
+                and status not in (204, 304)
+                and _LENGTH.search(b"".join(self._head)) is None
+            )
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
