@@ -1,0 +1,64 @@
+"""Ids of the recorded run put in the place of this run's, and the other way round."""
+
+from __future__ import annotations
+
+import json
+
+from tests.unit.replay.exchanges import chat, exchange
+from tracelake.replay.rebind import Rebinding, Substitution, pair_ids
+from tracelake.wire import read_request
+
+RUN_1 = "6f1d1a52-5d0c-4e0e-9f1c-6d7261636b65"
+RUN_2 = "0b2c9a11-77aa-4d3e-8c55-0123456789ab"
+
+
+def request(*messages: object) -> object:
+    """A chat request as read off the wire."""
+    return read_request(exchange(chat(*messages)))
+
+
+def test_ids_at_the_same_place_are_paired() -> None:
+    """Uuid, hex id and temporary folder of the two runs belong together; dates do not."""
+    before = request(f"agent {RUN_1} at 2026-11-21 wrote /tmp/tmpab12/x.txt as 3f9a2c1d")
+    after = request(f"agent {RUN_2} at 2026-11-22 wrote /tmp/tmpzz99/x.txt as 9b8e7f60")
+    assert pair_ids(before, after) == [  # type: ignore[arg-type]
+        (RUN_1, RUN_2),
+        ("/tmp/tmpab12", "/tmp/tmpzz99"),
+        ("3f9a2c1d", "9b8e7f60"),
+    ]
+
+
+def test_ids_are_paired_in_lines_that_otherwise_agree() -> None:
+    """An added line does not shift the pairs of the others."""
+    before = request(f"first\nagent {RUN_1}\nlast")
+    after = request(f"first\na new line 77aa88bb\nagent {RUN_2}\nlast")
+    assert pair_ids(before, after) == [(RUN_1, RUN_2)]  # type: ignore[arg-type]
+
+
+def test_the_first_pairing_of_an_id_stays() -> None:
+    """A later contradiction does not change what earlier answers were given with."""
+    rebinding = Rebinding()
+    assert rebinding.learn(request(f"a {RUN_1}"), request(f"a {RUN_2}")) == 1  # type: ignore[arg-type]
+    other = RUN_2.replace("0b2c", "ffff")
+    assert rebinding.learn(request(f"a {RUN_1}"), request(f"a {other}")) == 0  # type: ignore[arg-type]
+    assert rebinding.forward.text(RUN_1) == RUN_2
+    assert rebinding.backward.text(RUN_2) == RUN_1
+
+
+def test_only_whole_words_are_replaced() -> None:
+    """A folder's name is not replaced inside a longer one."""
+    substitution = Substitution({"/home/u/proj": "/forks/1/work"})
+    text = "/home/u/proj/a.py /home/u/proj-old/a.py /home/u/proj.git /home/u/proj. x/home/u/proj"
+    assert substitution.text(text) == (
+        "/forks/1/work/a.py /home/u/proj-old/a.py /home/u/proj.git /forks/1/work. x/home/u/proj"
+    )
+
+
+def test_a_folder_is_replaced_in_json_text_too() -> None:
+    """Arguments of tool calls are JSON inside JSON, where some letters are escaped."""
+    substitution = Substitution({"/home/übung/p": "/forks/1/work"})
+    arguments = json.dumps({"path": "/home/übung/p/a.py"})
+    body = json.dumps({"arguments": arguments}).encode()
+    assert b"/forks/1/work/a.py" in substitution.body(arguments.encode())
+    replaced = substitution.value(json.loads(body))
+    assert json.loads(replaced["arguments"]) == {"path": "/forks/1/work/a.py"}
