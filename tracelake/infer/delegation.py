@@ -45,12 +45,14 @@ class Link:
             `pipeline`: it is given a whole answer as context; `summary`: it goes on from a summary.
         call: The call that asked or answered.
         tool: The delegating tool call.
+        origin: Key of the words that started it, of this call alone.
     """
 
     kind: Literal["tool", "flow", "pipeline", "summary"]
     call: Call
     tool: ToolCall | None
     evidence: Evidence
+    origin: int = 0
 
 
 def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) -> Link | None:
@@ -75,10 +77,12 @@ def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) ->
     if ranked:
         best = max(ranked, key=_rank)[2]
         confidence = 0.95 if best.is_message else 0.9 if best.phrase.is_whole else 0.75
+        owner = best.phrase.tool.span_id if best.phrase.tool else best.phrase.call.span_id
+        origin = hash((owner, best.phrase.words))
         if best.phrase.tool is not None:
             evidence = Evidence("tool_text", confidence)
-            return Link("tool", best.phrase.call, best.phrase.tool, evidence)
-        return Link("flow", best.phrase.call, None, Evidence("flow", confidence - 0.1))
+            return Link("tool", best.phrase.call, best.phrase.tool, evidence, origin)
+        return Link("flow", best.phrase.call, None, Evidence("flow", confidence - 0.1), origin)
     rewritten = _summary(known, persona, asked=False)
     if rewritten is not None:
         return rewritten

@@ -171,7 +171,7 @@ class Inference:
                 via=placement.via,
                 evidence=placement.evidence,
             )
-            agent.is_weak = placement.is_weak
+            agent.is_weak, agent.origin = placement.is_weak, placement.origin
             return agent, told
         if agent.is_provisional:
             return agent, tree.take_over(agent, asked.scope, asked.persona, asked.start)

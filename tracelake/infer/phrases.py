@@ -42,12 +42,14 @@ class Phrase:
         tool: The tool call whose argument it was; None for a part of an answer.
         is_whole: It is all of an argument or answer, not a part of it.
         characters: Its length.
+        words: Hash of its words.
     """
 
     call: Call
     tool: ToolCall | None
     is_whole: bool
     characters: int
+    words: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,9 @@ class PhraseIndex:
                 seen.add(everything)
                 if known and text in known:
                     continue
-                self._file(words, everything, text, Phrase(call, tool, is_whole, len(text)))
+                self._file(
+                    words, everything, text, Phrase(call, tool, is_whole, len(text), everything)
+                )
 
     def _file(self, words: Sequence[str], everything: int, text: str, phrase: Phrase) -> None:
         if len(words) < _ANCHOR or len(text) < _PHRASE_MIN_CHARS or " " not in text.strip():

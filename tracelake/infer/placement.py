@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tracelake.infer.auxiliary import asks_for_summary
 from tracelake.infer.delegation import choose_link, waiting_tool
 from tracelake.infer.identity import is_same_persona
+from tracelake.infer.lifecycle import is_busy
 from tracelake.infer.names import name_from_tool
 from tracelake.infer.state import Evidence
 from tracelake.infer.tree import top_level_agent
@@ -98,6 +99,7 @@ class Placement:
         parent: Agent that delegated to the new agent; None for a top-level one.
         via: Tool call that delegated to the new agent.
         is_weak: The parent rests on time alone.
+        origin: Key of the words that started the new agent.
         retry_of: The failed call that it repeats; resample_of: the call that it repeats otherwise.
     """
 
@@ -108,6 +110,7 @@ class Placement:
     parent: Agent | None = None
     via: ToolCall | None = None
     is_weak: bool = False
+    origin: int = 0
     retry_of: Call | None = None
     resample_of: Call | None = None
 
@@ -252,22 +255,36 @@ def _by_header(asked: Asked, trace: Trace, link: Link | None) -> Placement | Non
 
 
 def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
-    if link is not None and link.kind == "tool" and link.tool is not None:
-        return Placement(link.evidence, parent=link.call.agent, via=link.tool)
+    again = _tried_again(link, asked.persona) if link is not None else None
+    if again is not None:
+        return Placement(Evidence("same_task", 0.8), again)
+    if link is not None and link.kind == "tool":
+        return Placement(link.evidence, parent=link.call.agent, via=link.tool, origin=link.origin)
     top = top_level_agent(trace, asked.persona)
     if top is not None:
         return Placement(Evidence("identity", 0.8), top)
     if link is not None and link.kind == "flow":
-        return Placement(link.evidence, parent=link.call.agent)
+        return Placement(link.evidence, parent=link.call.agent, origin=link.origin)
     if link is not None and link.call.agent.parent is not None:
         source = link.call.agent
         return Placement(link.evidence, parent=source.parent, via=source.via)
     waiting = waiting_tool(trace.agents, persona=asked.persona, messages=asked.messages)
     if waiting is not None:
-        again = [a for a in waiting.children if a.is_weak and _speaks_as(a, asked.persona)]
-        if again:
-            return Placement(Evidence("time", 0.5), again[0])
+        known = [a for a in waiting.children if a.is_weak and _speaks_as(a, asked.persona)]
+        if known:
+            return Placement(Evidence("time", 0.5), known[0])
         return Placement(
             Evidence("time", 0.5), parent=waiting.call.agent, via=waiting, is_weak=True
         )
     return Placement(Evidence("first_seen", 0.7 if trace.root else 0.9))
+
+
+def _tried_again(link: Link, persona: Persona) -> Agent | None:
+    """The agent that was given the same task by the same call before, and is done with it.
+
+    A program that is not content with an answer starts the agent's conversation anew; another
+    agent would work beside the first one, or have been asked for by another call.
+    """
+    before = (a for a in link.call.agent.children if link.origin and a.origin == link.origin)
+    idle = (a for a in before if not is_busy(a) and not a.awaiting)
+    return next((agent for agent in idle if _speaks_as(agent, persona)), None)

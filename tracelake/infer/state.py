@@ -106,6 +106,7 @@ class Agent:
         parent: Agent that delegated to it; None for a top-level agent.
         is_provisional: Made for auxiliary calls only; the first real agent takes it over.
         is_weak: Its parent rests on time alone and may be corrected.
+        origin: Key of the words that started it, 0 when none are known.
         awaiting: Tool calls of the agent without a result yet, by span id.
     """
 
@@ -123,6 +124,7 @@ class Agent:
     role: str = "agent"
     is_provisional: bool = False
     is_weak: bool = False
+    origin: int = 0
     status: Status = "running"
     end: datetime | None = None
     last_activity: datetime | None = None

@@ -290,6 +290,20 @@ def test_a_plan_item_in_a_prompt_links_the_worker_to_the_planner() -> None:
     assert (agent["name"], agent["evidence_source"]) == ("surveyor", "flow")
 
 
+def test_an_agent_that_has_to_try_again_is_the_same_agent() -> None:
+    """The same plan item under the same prompt, after the first try ended: no second agent."""
+    script = Script()
+    plan = '{"steps": [{"do": "Measure the depth of the north harbour."}]}'
+    script.call(0, 10, [QUESTION], [say("assistant", plan)])
+    task = "Your job: Measure the depth of the north harbour."
+    system = "You are a surveyor."
+    one = script.call(20, 30, [say("user", task)], [say("assistant", "?")], system=system)
+    retry = say("user", f"YOUR LAST ANSWER WAS NO JSON!\n{task}")
+    two = script.call(40, 50, [retry], [say("assistant", "{}")], system=system)
+    spans = script.spans()
+    assert spans.agent_of(one) is spans.agent_of(two)
+
+
 def test_a_whole_answer_given_as_context_makes_no_child() -> None:
     """A pipeline hands the writer's text to the critic: beside it, not under it."""
     script = Script()

@@ -174,7 +174,8 @@ def test_results_that_read_like_errors(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ok", "no errors found", "Error handling: a guide", "failed: 0, passed: 8", "errors.py:3: class Error", "Process exited with code 0",
+    ["ok", "no errors found", "Error handling: a guide", "failed: 0, passed: 8",
+     "errors.py:3: class Error", "Process exited with code 0",
      '{"error": null, "rows": 3}', "The build failed yesterday, it works today."],
 )  # fmt: skip
 def test_results_that_only_speak_of_errors(text: str) -> None:
