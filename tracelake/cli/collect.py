@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracelake.cli import ui
 from tracelake.cli.options import add_command, note, print_json
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, locate
 from tracelake.errors import ConfigError, LakeError
@@ -28,6 +29,7 @@ def register(commands: Commands) -> None:
     actions = proxy.add_subparsers(dest="action", metavar="ACTION", required=True)
     start = add_command(actions, "start", _collect, help="the same as `collect`")
     add_collector_options(start)
+    ui.add_ui_command(actions, "dashboard", help="the same as `ui`")
 
 
 def add_collector_options(parser: argparse.ArgumentParser) -> None:

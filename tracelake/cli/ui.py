@@ -22,7 +22,12 @@ DEFAULT_PORT = 8501
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    ui = add_command(commands, "ui", _ui, help="open the app in the browser", json_output=False)
+    add_ui_command(commands, "ui", help="open the app in the browser")
+
+
+def add_ui_command(commands: Commands, name: str, *, help: str) -> None:  # noqa: A002 - argparse's word
+    """Add the command under one of its names."""
+    ui = add_command(commands, name, _ui, help=help, json_output=False)
     ui.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the app")
     ui.add_argument("--headless", action="store_true", help="do not open a browser")
 
