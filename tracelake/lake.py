@@ -5,6 +5,7 @@
     lake.spans() / traces() / exchanges()   polars.LazyFrame, hot and cold, one row per item
     lake.trace(id)                          polars.DataFrame in start order; raises NotInLake
     lake.latest_traces(limit)               polars.DataFrame, newest first, without scanning spans
+    lake.scan(table, engine="duckdb")       narwhals.LazyFrame on polars, duckdb or pyspark
     lake.files(table)                       live Parquet URIs
     lake.write(table, rows)                 rows of runs, annotations, checkpoints, views
     lake.records(table)                     polars.LazyFrame of such a table
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import narwhals as nw
     import polars as pl
 
     from tracelake.model import Event
     from tracelake.storage.compactor import CompactReport
+    from tracelake.storage.engines import Engine
     from tracelake.storage.reader import Reader
     from tracelake.storage.sealer import Sealer, SealReport
     from tracelake.storage.verify import VerifyReport
@@ -180,6 +183,25 @@ class Lake:
         from tracelake.storage.compactor import Compactor
 
         return Compactor(self.location).compact(today=today)
+
+    def scan(
+        self, table: str, *, engine: Engine = "polars", session: Any = None
+    ) -> nw.LazyFrame[Any]:
+        """A table as a narwhals frame on an engine of choice, hot rows included.
+
+        Args:
+            table: `spans`, `traces`, `exchanges` or one of the small tables.
+            engine: `polars`, `duckdb` or `pyspark`.
+            session: DuckDB connection or Spark session to use; made when absent.
+
+        Raises:
+            QueryError: The engine is unknown or not installed.
+            LakeError: There is no such table.
+        """
+        from tracelake.storage.engines import scan
+        from tracelake.storage.parts import parts_of
+
+        return scan(parts_of(self._reader, table), engine, session)
 
     def verify(self) -> VerifyReport:
         """Read everything and name what is damaged or alien; `.is_clean`, `.problems`."""

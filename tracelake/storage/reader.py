@@ -73,7 +73,7 @@ class Reader:
     """Reads one lake, from any thread."""
 
     def __init__(self, location: Location) -> None:
-        self._location = location
+        self.location = location
         options = storage_options(location)
         self._stores = {
             name: DeltaStore(location.tables, table, options) for name, table in TABLES.items()
@@ -93,9 +93,7 @@ class Reader:
 
     def spans(self) -> pl.LazyFrame:
         """One row per span."""
-        with self._lock:
-            view = self._view()
-            hot = self._hot_frame(view)
+        view, hot = self.view_of_spans()
         sealed = view.deleted.visible(cold.current(view.spans))
         if view.amended:
             replaced = pl.LazyFrame(sorted(view.amended), schema=_KEY, orient="row")
@@ -118,21 +116,17 @@ class Reader:
             frames.insert(0, rows.join(hot, on=_KEY, how="anti"))
         found = pl.concat(frames)
         if found.is_empty():
-            raise NotInLake(f"no trace {trace_id} in {self._location.tables}: see tracelake ls")
+            raise NotInLake(f"no trace {trace_id} in {self.location.tables}: see tracelake ls")
         return found.sort("start_time", "span_id")
 
     def traces(self) -> pl.LazyFrame:
         """One row per trace."""
-        with self._lock:
-            view = self._view()
-            fresh = self._fresh_roll_ups(view)
+        view, fresh = self.view_of_traces()
         return self._sealed_traces(view, view.traces.scan(), fresh)
 
     def latest_traces(self, limit: int) -> pl.DataFrame:
         """The traces that started last, newest first, from as few days as hold them."""
-        with self._lock:
-            view = self._view()
-            fresh = self._fresh_roll_ups(view)
+        view, fresh = self.view_of_traces()
         wanted = limit + len(view.by_trace) + len(view.lagging) + len(view.deleted.trace_ids)
         rows, upto = 0, None
         for file in view.traces.files:  # newest day first
@@ -149,19 +143,38 @@ class Reader:
 
     def exchanges(self) -> pl.LazyFrame:
         """One row per HTTP exchange."""
+        snapshot, hot, deleted = self.view_of_exchanges()
+        sealed = deleted.visible(snapshot.scan())
+        return pl.concat([sealed, hot.lazy()]) if hot.height else sealed
+
+    def view_of_spans(self) -> tuple[View, pl.DataFrame]:
+        """The present state, and its hot spans as rows."""
+        with self._lock:
+            view = self._view()
+            return view, self._hot_frame(view)
+
+    def view_of_traces(self) -> tuple[View, pl.DataFrame]:
+        """The present state, and the roll-ups that replace sealed ones or have none."""
+        with self._lock:
+            view = self._view()
+            fresh = self._fresh_roll_ups(view)
+            return view, view.deleted.visible(fresh.lazy()).collect() if view.deleted else fresh
+
+    def view_of_exchanges(self) -> tuple[Snapshot, pl.DataFrame, Tombstones]:
+        """Sealed exchanges, hot ones as rows, and what is deleted of the sealed."""
         store = self._stores["exchanges"]
         for _ in range(_RETRIES):
-            segments = list_segments(self._location.hot, ".xlog")
+            segments = list_segments(self.location.hot, ".xlog")
             snapshot = store.snapshot()
             try:
-                hot = hot_exchanges(self._location, segments, snapshot)
+                hot = hot_exchanges(self.location, segments, snapshot)
             except Moved:
                 time.sleep(_RETRY_PAUSE_S)
                 continue
-            rows = pl.concat([snapshot.scan(), hot.lazy()]) if hot.height else snapshot.scan()
             with self._lock:
-                return self._read_deleted().visible(rows)
-        raise LakeError(f"{self._location.hot} changes too fast to be read: try again")
+                deleted = self._read_deleted()
+            return snapshot, deleted.visible(hot.lazy()).collect() if deleted else hot, deleted
+        raise LakeError(f"{self.location.hot} changes too fast to be read: try again")
 
     def files(self, name: str) -> list[str]:
         """Live Parquet URIs of a table.
@@ -194,7 +207,7 @@ class Reader:
         chosen = pl.col("trace_id") == trace_id if before is None else pl.col("start_time") < before
         found = rows.filter(chosen).collect()
         if before is None and found.is_empty():
-            raise NotInLake(f"no trace {trace_id} in {self._location.tables}: see tracelake ls")
+            raise NotInLake(f"no trace {trace_id} in {self.location.tables}: see tracelake ls")
         # Whole days go without being named; only traces that reach into the last day are listed.
         named = found
         if before is not None:
@@ -208,13 +221,12 @@ class Reader:
         sealed = view.deleted.visible(sealed)
         if not touched:
             return sealed
-        fresh_rows = view.deleted.visible(fresh.lazy())
-        return pl.concat([sealed.filter(~pl.col("trace_id").is_in(touched)), fresh_rows])
+        return pl.concat([sealed.filter(~pl.col("trace_id").is_in(touched)), fresh.lazy()])
 
     def _view(self) -> View:
         """The present state; the lock is held."""
         for _ in range(_RETRIES):
-            segments = list_segments(self._location.hot)
+            segments = list_segments(self.location.hot)
             spans = self._stores["spans"].snapshot()
             try:
                 self._hot.refresh(segments, spans)
@@ -222,7 +234,7 @@ class Reader:
             except (Moved, FileNotFoundError):
                 self._known = ()
                 time.sleep(_RETRY_PAUSE_S)
-        raise LakeError(f"{self._location.hot} changes too fast to be read: try again")
+        raise LakeError(f"{self.location.hot} changes too fast to be read: try again")
 
     def _merge(self, spans: Snapshot) -> View:
         hot = self._hot
@@ -273,7 +285,7 @@ class Reader:
     def _lagging_traces(self, spans: Snapshot, traces: Snapshot) -> frozenset[str]:
         versions = (spans.version, traces.version)
         if versions != self._lagging[0]:
-            key = carry_key(self._location)
+            key = carry_key(self.location)
             found = lagging_traces(self._stores["spans"], spans, traces, key)
             self._lagging = (versions, frozenset(found))
         return self._lagging[1]

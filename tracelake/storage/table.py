@@ -86,6 +86,7 @@ class Snapshot:
     version: int
     files: tuple[File, ...]
     damaged: tuple[File, ...] = ()
+    root: str = ""
     options: dict[str, str] | None = None
     delta: DeltaTable | None = field(default=None, repr=False, compare=False)
 
@@ -109,7 +110,7 @@ class DeltaStore:
         self.is_local = "://" not in root
         self.options = options
         self._lock = threading.Lock()
-        self._latest = Snapshot(table, -1, (), options=options)
+        self._latest = Snapshot(table, -1, (), root=self.uri, options=options)
         self._checked: dict[str, int] = {}
         self._bad: dict[str, str] = {}
 
@@ -125,26 +126,28 @@ class DeltaStore:
             try:
                 delta = DeltaTable(self.uri, storage_options=self.options)
             except TableNotFoundError:
-                self._latest = Snapshot(self.table, -1, (), options=self.options)
+                self._latest = Snapshot(self.table, -1, (), root=self.uri, options=self.options)
                 return self._latest
             check_version(delta)
             files = list_files(delta)
             good = tuple(file for file in files if self._is_whole(file))
             damaged = tuple(file for file in files if file.path in self._bad)
-            self._latest = Snapshot(self.table, delta.version(), good, damaged, self.options, delta)
+            self._latest = Snapshot(
+                self.table, delta.version(), good, damaged, self.uri, self.options, delta
+            )
             return self._latest
 
     def at(self, version: int) -> Snapshot:
         """An earlier version, as far as the log reaches back."""
         delta = DeltaTable(self.uri, version=version, storage_options=self.options)
         files = tuple(list_files(delta))
-        return Snapshot(self.table, version, files, (), self.options, delta)
+        return Snapshot(self.table, version, files, (), self.uri, self.options, delta)
 
     def quarantine(self, bad: Mapping[str, str]) -> None:
         """Leave files out of every later snapshot: relative path to reason."""
         with self._lock:
             self._bad.update(bad)
-            self._latest = Snapshot(self.table, -1, (), options=self.options)
+            self._latest = Snapshot(self.table, -1, (), root=self.uri, options=self.options)
 
     def append(self, frame: pl.DataFrame, transactions: Mapping[str, int]) -> None:
         """Commit rows and the offsets they were read up to, together."""
@@ -292,7 +295,11 @@ def scan_files(
     table: Table, files: Iterable[File], options: dict[str, str] | None = None
 ) -> pl.LazyFrame:
     """Rows of Parquet files with the full schema of the table, `date` from the folder's name."""
-    uris = [file.uri for file in files]
+    return scan_uris(table, [file.uri for file in files], options)
+
+
+def scan_uris(table: Table, uris: list[str], options: dict[str, str] | None = None) -> pl.LazyFrame:
+    """As `scan_files`, of files by their paths or URIs."""
     columns = schema.polars_schema(table)
     if not uris:
         return pl.LazyFrame(schema=columns)
