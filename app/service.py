@@ -81,7 +81,8 @@ def offline_provider() -> RunningProvider:
     return _open_provider()[0]
 
 
-def _stop_provider() -> None:
+def stop_provider() -> None:
+    """Stop the offline provider, if one was started."""
     if _open_provider.cache_info().currsize:
         _open_provider()[1].close()
         _open_provider.cache_clear()
@@ -141,7 +142,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, object]]:
         yield {}
     finally:
         await to_thread.run_sync(demos().stop)
-        await to_thread.run_sync(_stop_provider)
+        await to_thread.run_sync(stop_provider)
         await to_thread.run_sync(hub.stop)
         if running is not None:
             await to_thread.run_sync(running.stop)

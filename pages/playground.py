@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -13,8 +13,12 @@ from tracelake.errors import NotInLake, QueryError, TraceLakeError
 from tracelake.playground.record import as_span
 from tracelake.playground.snippets import as_curl, as_python
 
+if TYPE_CHECKING:
+    from tracelake.playground.draft import DraftApi
+
 POLL_S = 0.3
-_APIS = {"messages": "Anthropic messages", "chat": "Chat completions", "responses": "Responses"}
+#: What stands in the control and in the URL, for each wire format.
+_FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
 
 
 def main() -> None:
@@ -22,7 +26,7 @@ def main() -> None:
     bench = find_bench()
     if bench is None:
         return
-    render_heading(bench)
+    heading = st.container()
     wide = state.get("layout") == "Compare"
     left, right = (None, st.container()) if wide else st.columns([1, 1.1], gap="medium")
     if left is not None:
@@ -33,6 +37,9 @@ def main() -> None:
             editor.render_parameters(bench)
     with right:
         render_send(bench)
+        with heading:
+            # drawn last: the editors below say what was edited
+            render_heading(bench)
         st.fragment(render_results, run_every=POLL_S if bench.is_running else None)(bench)
 
 
@@ -46,18 +53,16 @@ def find_bench() -> workbench.Workbench | None:
             st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             navigation.render_link("playground", "Start from scratch", icon=":material/add:")
             return None
-    names = list(_APIS)
-    api = st.segmented_control(
+    chosen = st.segmented_control(
         "Format",
-        names,
-        format_func=lambda name: _APIS[name],
-        default=names[0],
+        list(_FORMATS),
+        default="Messages",
         required=True,
         key="format",
         bind="query-params",
         label_visibility="collapsed",
     )
-    return workbench.of_scratch(api)
+    return workbench.of_scratch(_FORMATS[chosen])
 
 
 def render_heading(bench: workbench.Workbench) -> None:

@@ -30,7 +30,7 @@ _SYSTEM_ROLES = frozenset({"system", "developer"})
 def render_system(bench: Workbench) -> None:
     """The system prompt."""
     with st.container(key="edit-system", gap="xsmall"):
-        _title(bench, "System prompt", "system")
+        title = st.container()
         value = st.text_area(
             "System prompt",
             bench.draft.system,
@@ -40,11 +40,13 @@ def render_system(bench: Workbench) -> None:
             label_visibility="collapsed",
         )
         bench.edit(system=value)
+        with title:
+            _title(bench, "System prompt", "system")
 
 
 def render_messages(bench: Workbench) -> None:
     """Every message, each with its role, its place and its pieces."""
-    _title(bench, "Messages", "messages")
+    title = st.container()
     messages = as_list(bench.draft.api, bench.draft.messages)
     first = _leading_instructions(bench, messages)
     folded = max(first, len(messages) - _OPEN_MESSAGES)
@@ -61,19 +63,23 @@ def render_messages(bench: Workbench) -> None:
         on_click=bench.add_message,
         key="add-message",
     )
+    with title:
+        _title(bench, "Messages", "messages")
 
 
 def render_tools(bench: Workbench) -> None:
     """The tool definitions, as JSON."""
     count = len(bench.draft.tools or [])
     with st.expander(f"Tools · {text.plural(count, 'definition')}", key="edit-tools"):
-        _title(bench, "Definitions as sent", "tools")
+        title = st.container()
         value = _json_area("Tools", bench.draft.tools or [], f"tools-{bench.revision}")
         if isinstance(value, list):
             # an emptied list is sent as no key at all, which every provider takes
             bench.edit(tools=value or (bench.original.tools if not bench.original.tools else None))
         else:
             st.error("Tools are a JSON list of definitions.")
+        with title:
+            _title(bench, "Definitions as sent", "tools")
 
 
 def render_parameters(bench: Workbench) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 
 from app import state
 from tracelake.model import STATUSES
-from tracelake.query.traces import ORDERS, TraceFilter
+from tracelake.query.traces import TraceFilter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,17 +19,27 @@ if TYPE_CHECKING:
     from app.data import Facets
     from tracelake.query.traces import Order
 
-#: URL parameters of the filter bar; public, see `app.state`.
-KEYS = (
-    "q", "days", "agent", "model", "tool", "status", "source",
-    "errors", "min_cost", "min_seconds", "order", "page",
-)  # fmt: skip
-_ORDER_LABELS: dict[Order, str] = {
-    "newest": "Newest first",
-    "oldest": "Oldest first",
-    "costliest": "Highest cost",
-    "slowest": "Longest",
-    "most_errors": "Most errors",
+#: URL parameters of the filter bar and the value that filters nothing; names are public.
+_OFF: dict[str, Any] = {
+    "q": "",
+    "days": [],
+    "agent": [],
+    "model": [],
+    "tool": [],
+    "errors": False,
+    "status": [],
+    "source": [],
+    "min_cost": None,
+    "min_seconds": None,
+    "page": 1,
+}
+#: What stands in the list and in the URL, for each order.
+_ORDERS: dict[str, Order] = {
+    "Newest": "newest",
+    "Oldest": "oldest",
+    "Costliest": "costliest",
+    "Slowest": "slowest",
+    "Most errors": "most_errors",
 }
 
 
@@ -84,8 +94,7 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
         min_seconds = _least("min_seconds", "Duration at least, seconds", step=1.0)
     order = bar.selectbox(
         "Order",
-        list(ORDERS),
-        format_func=lambda name: _ORDER_LABELS[name],
+        list(_ORDERS),
         key="order",
         bind="query-params",
         on_change=_to_first_page,
@@ -107,12 +116,13 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
     )
     if not wanted.is_empty:
         bar.button("Clear", icon=":material/close:", type="tertiary", on_click=clear)
-    return wanted, order
+    return wanted, _ORDERS[order]
 
 
 def clear() -> None:
     """Take every filter back."""
-    state.drop(*KEYS)
+    for key, value in _OFF.items():
+        state.put(key, value)
 
 
 def _choice(bar: DeltaGenerator, key: str, label: str, options: Sequence[str]) -> tuple[str, ...]:
@@ -143,4 +153,4 @@ def _least(key: str, label: str, *, step: float) -> float | None:
 
 
 def _to_first_page() -> None:
-    state.drop("page")
+    state.put("page", 1)

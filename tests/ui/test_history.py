@@ -1,0 +1,105 @@
+"""The History page."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from app import data
+from tracelake.query.traces import TraceFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlit.testing.v1 import AppTest
+
+    from tracelake.lake import Lake
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def _names(page: AppTest) -> list[str]:
+    return list(page.dataframe[0].value["name"])
+
+
+def _html(page: AppTest) -> str:
+    return "".join(element.proto.body for element in page.get("html"))
+
+
+def test_an_empty_lake_points_to_connect(open_page: Callable[..., AppTest]) -> None:
+    """Without a trace the page says how to get one instead of showing an empty table."""
+    page = open_page("history")
+    assert "Nothing recorded yet" in page.markdown[0].value
+    assert not page.dataframe
+
+
+def test_traces_are_listed_newest_first_with_their_sums(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """Every trace is in the list, and the line above sums them."""
+    page = open_page("history")
+    assert _names(page) == ["Task live", "Task bad", "Task good"]
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert (shown["Traces"], shown["With errors"], shown["Cost"]) == ("3", "1", "$0.750")
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        ({"agent": "coder"}, ["Task live", "Task good"]),
+        ({"errors": "true"}, ["Task bad"]),
+        ({"agent": "tester", "errors": "true"}, ["Task bad"]),
+        ({"model": "claude-sonnet-4-5"}, ["Task good"]),
+        ({"status": "running"}, ["Task live"]),
+        ({"q": "do BAD"}, ["Task bad"]),
+        ({"min_cost": "0.2"}, ["Task live", "Task bad", "Task good"]),
+        ({"days": ["2026-11-20", "2026-11-21"]}, ["Task bad", "Task good"]),
+        ({"order": "Oldest"}, ["Task good", "Task bad", "Task live"]),
+    ],
+)
+def test_the_url_holds_the_filters(
+    open_page: Callable[..., AppTest], filled: Lake, params: dict[str, str], names: list[str]
+) -> None:
+    """A shared link shows the same selection: every filter and the order are read from the URL."""
+    assert _names(open_page("history", **params)) == names
+
+
+def test_no_match_offers_the_way_back(open_page: Callable[..., AppTest], filled: Lake) -> None:
+    """A selection without a trace says so; clearing the filters shows all again."""
+    page = open_page("history", q="nowhere to be found")
+    assert any("No trace matches" in text.value for text in page.markdown)
+    button = next(b for b in page.button if b.label == "Clear filters")
+    button.click().run()
+    assert not page.exception
+    assert len(_names(page)) == 3
+
+
+def test_a_trace_in_the_url_is_previewed_and_its_text_is_only_text(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The preview shows status, spans and errors; markup in a trace is escaped."""
+    html = _html(open_page("history", trace="bad"))
+    assert "Task bad" in html
+    assert "rate limited &lt;b&gt;hard&lt;/b&gt;" in html
+    assert "<b>hard</b>" not in html
+
+
+def test_a_trace_that_is_gone_says_so(open_page: Callable[..., AppTest], filled: Lake) -> None:
+    """A link to a deleted trace opens the list and says that the trace is not there."""
+    page = open_page("history", trace="nope")
+    assert "nope" in page.warning[0].value
+    assert len(_names(page)) == 3
+
+
+def test_the_export_opens_in_polars_with_the_same_rows(lake: Lake, filled: Lake) -> None:
+    """The Parquet file holds every span of the selection and nothing else."""
+    wanted = TraceFilter(agents=("coder",))
+    exported = pl.read_parquet(io.BytesIO(data.export_parquet(wanted)))
+    expected = filled.spans().filter(pl.col("trace_id").is_in(["good", "live"])).collect()
+    key = ["trace_id", "span_id"]
+    assert exported.sort(key).equals(expected.sort(key))
+    one = pl.read_parquet(io.BytesIO(data.export_parquet(TraceFilter(), ["bad"])))
+    assert set(one["trace_id"]) == {"bad"}

@@ -1,0 +1,86 @@
+"""Connect, Settings, the way in, and the door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import guide, navigation, service
+from app.routes import guard
+from tests.ui.conftest import ROOT, TIMEOUT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracelake.lake import Lake
+
+ADDRESSES = {
+    "relay": "http://127.0.0.1:4321",
+    "anthropic_base_url": "http://127.0.0.1:4321",
+    "openai_base_url": "http://127.0.0.1:4321/v1",
+}
+
+
+def test_connect_names_the_real_addresses(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be exported holds the ports that the collector really has."""
+    monkeypatch.setattr(service, "addresses", lambda: ADDRESSES)
+    page = open_page("connect")
+    code = "\n".join(block.value for block in page.code)
+    assert "export ANTHROPIC_BASE_URL=http://127.0.0.1:4321" in code
+    assert "export OPENAI_BASE_URL=http://127.0.0.1:4321/v1" in code
+    assert any(button.label == "Run the demo" for button in page.button)
+
+
+@pytest.mark.parametrize("client", guide.CLIENTS, ids=lambda client: client.name)
+def test_every_client_has_whole_steps(client: guide.Client) -> None:
+    """No step is left with a placeholder once the addresses are known."""
+    for step in client.steps_for(ADDRESSES):
+        assert "{anthropic}" not in step.code
+        assert "{openai}" not in step.code
+
+
+def test_connect_without_a_collector_offers_to_start_it(open_page: Callable[..., AppTest]) -> None:
+    """When nothing records, the page says so instead of naming ports that do not answer."""
+    page = open_page("connect")
+    assert "not running" in page.error[0].value
+    assert any(button.label == "Start the collector" for button in page.button)
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_settings_tell_of_the_lake(
+    open_page: Callable[..., AppTest], lake: Lake, is_filled: bool, request: pytest.FixtureRequest
+) -> None:
+    """Path and sizes are shown, of an empty lake too."""
+    if is_filled:
+        request.getfixturevalue("filled")
+    page = open_page("settings")
+    assert lake.path in page.code[0].value
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Traces"] == ("3" if is_filled else "0")
+
+
+def test_only_pages_that_exist_are_listed() -> None:
+    """The navigation has no dead end."""
+    for entry in navigation.ENTRIES:
+        assert navigation.is_listed(entry.name) == entry.path.is_file()
+
+
+def test_an_app_open_to_others_asks_for_the_token(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an access token set, no page is drawn before it is given."""
+    monkeypatch.setenv(guard.TOKEN_ENV, "open sesame")
+    page = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=TIMEOUT_S)
+    page.switch_page("../pages/settings.py").run()
+    assert not page.metric
+    page.text_input[0].set_value("wrong")
+    page.button[0].click().run()
+    assert page.error
+    assert not page.metric
+    page.text_input[0].set_value("open sesame")
+    page.button[0].click().run()
+    assert page.metric
