@@ -150,8 +150,7 @@ class Call:
         """Nobody waits any more: stop the upstream at once, keep what came."""
         if self.is_over:
             return
-        if self._connecting is not None:
-            self._connecting.cancel()
+        # a connection that is still being made is kept for the next call, see `_connect`
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.abort()
@@ -243,7 +242,7 @@ class Call:
             return
         self._connecting = None
         if self.is_over:
-            connection.transport.close()
+            connection.release(reusable=True)
         elif connection.transport.is_closing():
             self.upstream_died("the upstream closed the connection", framed=True)
         else:

@@ -104,6 +104,8 @@ class ClientConnection(asyncio.Protocol):
         calls, self._calls, self._reading = self._calls, [], None
         for call in calls:
             call.cancel("client_disconnected")
+        self._tunnel = None
+        del self._parser  # it points back at us: without this, memory waits for the collector
 
     def pause_writing(self) -> None:
         self.is_slow = True

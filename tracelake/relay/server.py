@@ -131,6 +131,7 @@ class Relay:
             "in_flight": self.in_flight,
             "refused": self.refused,
             "clients": len(self.clients),
+            "tasks": len(asyncio.all_tasks()),
             "controlled_runs": len(self.control),
             **recorder,
             "upstreams": {name: pool.health() for name, pool in self.pools.items()},

@@ -116,6 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.forget(self)
+        del self._parser  # it points back at us: without this, memory waits for the collector
         call, self._call = self._call, None
         if call is None:
             return
@@ -155,6 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
                 and status not in (204, 304)
                 and _LENGTH.search(b"".join(self._head)) is None
             )
+        self._head.clear()
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
