@@ -22,6 +22,7 @@ import types
 from typing import TYPE_CHECKING, Any, Final
 
 from app.live_trace import LiveTrace, read_rows
+from app.span_document import read_document
 from tracelake.storage.tail import Tail
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ class Hub:
         trace.touched = self._clock()
         trace.load(lambda: read_rows(self._lake, trace_id))
         return trace
+
+    def document(self, trace_id: str, span_id: str) -> dict[str, Any] | None:
+        """A span with its bodies for the detail panel, None while the lake holds no such span.
+
+        Blocks while the lake is read: call it from a thread.
+        """
+        return read_document(self._lake, trace_id, span_id)
 
     def subscribe(self, trace_id: str, loop: asyncio.AbstractEventLoop) -> Subscription:
         """Watch a trace from an event loop; close the subscription at the end."""

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.components import text
 from tracelake import wire
+from tracelake.errors import NotInLake
 from tracelake.graph.facts import shorten
+from tracelake.schema import SPANS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tracelake.lake import Lake
     from tracelake.wire import Part, Turn
 
 #: Columns that the document holds in a readable form, left out of its `span`.
@@ -39,6 +42,27 @@ _ENDPOINTS: Final = {
     "embeddings": "/v1/embeddings",
 }
 _PREVIEW_CHARS: Final = 160
+
+
+def read_document(lake: Lake, trace_id: str, span_id: str) -> dict[str, Any] | None:
+    """The document of a span as the lake holds it now, None while it holds no such span."""
+    try:
+        spans = lake.trace(trace_id)
+    except NotInLake:
+        return None
+    found = spans.filter(span_id=span_id)
+    if found.is_empty():
+        return None
+    span = found.row(0, named=True)
+    before = spans.filter(
+        (spans["kind"] == "llm")
+        & spans["parent_id"].eq_missing(span["parent_id"])
+        & (spans["start_time"] < span["start_time"])
+    )
+    earlier = None if before.is_empty() else _parsed(before["messages"][-1])
+    columns = {c.name for c in SPANS.columns if c.dtype == "json"}
+    parsed = {name: _parsed(value) if name in columns else value for name, value in span.items()}
+    return span_document(parsed, earlier=earlier if isinstance(earlier, list) else None)
 
 
 def span_document(
@@ -78,6 +102,16 @@ def span_document(
         "system": span.get("system") if not is_call else None,
         "span": {key: value for key, value in span.items() if key not in _BODIES},
     }
+
+
+def _parsed(value: str | None) -> Any:
+    """JSON text as values; text that is not JSON stays text."""
+    if value is None:
+        return None
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _title(span: Mapping[str, Any]) -> str:

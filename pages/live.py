@@ -26,24 +26,24 @@ def main() -> None:
 
 
 def workspace(trace_id: str, *, polling: bool) -> None:
-    """Graph and detail; a click runs only this again."""
-    trace = hub.current().watch(trace_id)
+    """Graph, timeline and details; a click runs only this again."""
     node_id = live_bar.chosen_node()
     span_id = state.param(state.Param.SPAN)
-    # always two columns, the second one empty at times: the graph must not be mounted anew
-    left, right = st.columns([1.7, 1] if span_id else [1, 1e-9], gap="small" if span_id else None)
-    with left:
-        shown = graph(
-            trace_id,
-            token=state.session_token(),
-            selected=node_id,
-            statuses=live_bar.statuses(),
-            elements=trace.message(layout=peek().layout) if polling else None,
-            height=HEIGHT,
-        )
-    if span_id:
-        with right:
-            detail.render_span(trace_id, span_id, version=trace.summary(span_id), height=HEIGHT)
+    elements = document = None
+    if polling:
+        elements = hub.current().watch(trace_id).message(layout=peek().layout)
+        document = detail.read_document(trace_id, span_id) if span_id else None
+    shown = graph(
+        trace_id,
+        token=state.session_token(),
+        selected=node_id,
+        document=document,
+        actions=detail.actions(),
+        statuses=live_bar.statuses(),
+        elements=elements,
+        height=HEIGHT,
+    )
+    detail.follow_action(shown.action, trace_id, span_id)
     if (shown.transport == "polling") != polling:
         st.rerun()
 

@@ -3,7 +3,8 @@
 `GET /ws/traces/{trace_id}?token=…[&epoch=…&since=N]`. Messages to the browser are JSON:
 `{type: snapshot|delta, epoch, prev, seq, nodes, edges, lanes, totals, status[, places]}`. A reader
 that comes back with the epoch and the number it has gets what it missed. The browser may send
-`{"layout": "lanes"|"hierarchy"}`.
+`{"layout": "lanes"|"hierarchy"}`, and `{"span": id}` for everything about a span: the answer is
+`{type: document, id, document}`, the document null while the lake holds no such span.
 """
 
 from __future__ import annotations
@@ -32,51 +33,61 @@ LAYOUTS = frozenset({"lanes", "hierarchy"})
 
 
 class _Reader:
-    """One connected browser: the state it has and the layout it shows."""
+    """One connected browser: the state it has, the layout it shows, the span it reads."""
 
     def __init__(self, socket: WebSocket, subscription: Subscription) -> None:
         self.socket = socket
+        self.trace = subscription.trace
         self.subscription = subscription
         self.layout = "lanes"
         self.seq = 0
+        self.span_id: str | None = None
+        self.span_wanted = asyncio.Event()
         query = socket.query_params
-        if query.get("epoch") == subscription.trace.epoch and query.get("since", "").isdecimal():
+        if query.get("epoch") == self.trace.epoch and query.get("since", "").isdecimal():
             self.seq = int(query["since"])
 
-    async def send(self) -> None:
+    async def send_news(self) -> None:
         """Send what is new, for as long as the hub runs."""
-        await self._send_news(resumed=self.seq > 0)
+        message = self.trace.message(self.seq) or self._nothing_new()
         while not hub.current().is_stopped:
+            if message is not None:
+                self.seq = message["seq"]
+                await self._send(message)
             await self.subscription.wait()
             await asyncio.sleep(COALESCE_S)
-            await self._send_news()
+            message = self.trace.message(self.seq, layout=self.layout)
+
+    async def send_documents(self) -> None:
+        """Send the span asked for; of several wishes at once the last."""
+        while True:
+            await self.span_wanted.wait()
+            self.span_wanted.clear()
+            span_id = self.span_id
+            if span_id is None:
+                continue
+            read = hub.current().document
+            document = await anyio.to_thread.run_sync(read, self.trace.trace_id, span_id)
+            await self._send({"type": "document", "id": span_id, "document": document})
 
     async def receive(self) -> None:
-        """Take layout wishes in until the browser leaves; a closed tab is only noticed here."""
+        """Take wishes in until the browser leaves; a closed tab is only noticed here."""
         while True:
-            text = await self.socket.receive_text()
-            wish = _read_wish(text)
-            if wish is not None and wish != self.layout:
-                self.layout = wish
-                if wish != "lanes":
-                    await self._send_places()
-
-    async def _send_news(self, *, resumed: bool = False) -> None:
-        message = self.subscription.trace.message(self.seq, layout=self.layout)
-        if message is None and resumed:
-            message = self._nothing_new()
-        if message is not None:
-            self.seq = message["seq"]
-            await self.socket.send_text(orjson.dumps(message).decode())
-
-    async def _send_places(self) -> None:
-        places = self.subscription.trace.places()
-        message = {**self._nothing_new(), "places": places}
-        await self.socket.send_text(orjson.dumps(message).decode())
+            wish = _read_wish(await self.socket.receive_text())
+            if is_valid_id(wish.get("span")):
+                self.span_id = wish["span"]
+                self.span_wanted.set()
+            layout = wish.get("layout")
+            if layout in LAYOUTS and layout != self.layout:
+                self.layout = layout
+                if layout != "lanes":
+                    await self._send({**self._nothing_new(), "places": self.trace.places()})
 
     def _nothing_new(self) -> dict[str, Any]:
-        epoch = self.subscription.trace.epoch
-        return {"type": "delta", "epoch": epoch, "prev": self.seq, "seq": self.seq}
+        return {"type": "delta", "epoch": self.trace.epoch, "prev": self.seq, "seq": self.seq}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.socket.send_text(orjson.dumps(message, default=str).decode())
 
 
 async def stream(socket: WebSocket) -> None:
@@ -90,7 +101,8 @@ async def stream(socket: WebSocket) -> None:
     loop = asyncio.get_running_loop()
     subscription = await anyio.to_thread.run_sync(hub.current().subscribe, trace_id, loop)
     reader = _Reader(socket, subscription)
-    tasks = [asyncio.create_task(reader.send()), asyncio.create_task(reader.receive())]
+    work = (reader.send_news(), reader.send_documents(), reader.receive())
+    tasks = [asyncio.create_task(part) for part in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -104,14 +116,13 @@ async def stream(socket: WebSocket) -> None:
             raise error
 
 
-def _read_wish(text: str) -> str | None:
-    """The layout that a message asks for; anything else is nobody's and passes unheard."""
+def _read_wish(text: str) -> dict[str, Any]:
+    """What a message asks for; anything that is no JSON object asks for nothing."""
     try:
         message = json.loads(text)
     except ValueError:
-        return None
-    wish = message.get("layout") if isinstance(message, dict) else None
-    return wish if wish in LAYOUTS else None
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 routes = [WebSocketRoute("/ws/traces/{trace_id}", stream)]

@@ -281,12 +281,12 @@ def test_two_thousand_nodes_are_built_in_a_blink() -> None:
         spans.append(span(f"c{index}", "llm", at, at + 1, parent_id="root", response="r"))
         spans.append(span(f"t{index}", "tool", at + 1, at + 1.5, parent_id="root", tool_name="t"))
     graph = GraphBuilder("t")
-    began = time.perf_counter()
+    began = time.process_time()
     for one in spans:
         graph.apply(one)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     assert len(graph.since(0).nodes) == 2002
-    assert took < 2, f"{took:.3f} s"
+    assert took < 2, f"{took:.3f} s of one core"
 
 
 def test_styles_are_as_promised() -> None:

@@ -62,6 +62,8 @@ export function buildFrame(root, actions) {
     timelineButton,
     grip: h("div", { class: "tl-grip", title: "Drag to resize" }),
     timeline: h("div", { class: "tl-timeline" }),
+    sideGrip: h("div", { class: "tl-side-grip", title: "Drag to resize", hidden: true }),
+    detail: h("aside", { class: "tl-detail", "aria-label": "Details of the chosen span", hidden: true }),
   };
   parts.stage = h(
     "div",
@@ -90,7 +92,8 @@ export function buildFrame(root, actions) {
     legendButton,
   );
   errors.hidden = true;
-  root.replaceChildren(parts.probe, parts.bar, parts.stage, parts.grip, parts.timeline);
+  const main = h("div", { class: "tl-main" }, parts.stage, parts.grip, parts.timeline);
+  root.replaceChildren(parts.probe, parts.bar, h("div", { class: "tl-body" }, main, parts.sideGrip, parts.detail));
   search.addEventListener("input", () => actions.find(search.value));
   search.addEventListener("keydown", (event) => {
     if (event.key === "Enter") actions.nextHit(event.shiftKey ? -1 : 1);

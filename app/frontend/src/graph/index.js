@@ -1,19 +1,28 @@
 // The graph of a trace as a Streamlit component (components v2): one mount over a whole run.
 //
-// data   {trace, path, token, style, elements? (JSON text), selected?, show?, height}
-// state  selected: id of a node or null; transport: live | polling; layout: lanes | hierarchy
+// data     {trace, path, token, style, elements? (JSON text), selected, document? (JSON text),
+//           actions: {playground, replay}, show, height}
+// state    selected: id of a node or null; transport: live | polling; layout: lanes | hierarchy
+// trigger  action: playground | replay
 
 import { h } from "../shared/dom.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
+import { Detail } from "./detail/panel.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
 
+const ANSWER = /:response$/;
+/** How long a selection rests before the page hears of it: walking through nodes stays fast. */
+const TELL_MS = 350;
+/** How long a graph whose place on the page went away waits to be put back. */
+const KEEP_MS = 4000;
+
 /** Viewports by trace, so that coming back to a page finds the same part of the graph. */
 const viewports = new Map();
-/** How the panel below was left. */
-const kept = { timeline: true, share: 0.27 };
+/** How the panels were left. */
+const kept = { timeline: true, share: 0.27, side: 0.37 };
 
 class LiveGraph {
   constructor(root) {
@@ -42,13 +51,21 @@ class LiveGraph {
     });
     this.stream = new Stream({
       onMessage: (message) => this.receive(message),
+      onDocument: ({ id, document }) => this.read(id, document),
       onState: (state) => this.connection(state),
+    });
+    this.detail = new Detail(this.parts.detail, (action) => {
+      if (action === "close") this.view.select(null, { tell: true });
+      else this.trigger("action", action);
     });
     this.parts.follow.classList.add("on");
     this.parts.lanes.classList.add("on");
     this.showTimeline(kept.timeline);
     this.parts.grip.addEventListener("pointerdown", (event) => this.parts.grip.setPointerCapture(event.pointerId));
     this.parts.grip.addEventListener("pointermove", (event) => event.buttons & 1 && this.resizeTimeline(event));
+    const { sideGrip } = this.parts;
+    sideGrip.addEventListener("pointerdown", (event) => sideGrip.setPointerCapture(event.pointerId));
+    sideGrip.addEventListener("pointermove", (event) => event.buttons & 1 && this.resizeDetail(event));
     this.state = "connecting";
     this.hits = [];
     this.unwatch = watchTheme(this.parts.probe, () => this.refreshTheme());
@@ -57,8 +74,9 @@ class LiveGraph {
   }
 
   /** Called on every rerun of the page. */
-  update({ data, setStateValue }) {
+  update({ data, setStateValue, setTriggerValue }) {
     this.tell = setStateValue;
+    this.trigger = setTriggerValue;
     this.root.style.setProperty("--tl-height", data.height ?? "640px");
     if (!this.table) {
       this.table = data.style;
@@ -72,16 +90,17 @@ class LiveGraph {
       this.show = show;
       this.view.setFilter(data.show);
     }
-    if (data.selected !== undefined && data.selected !== this.asked) {
+    if (data.selected !== this.asked) {
       this.asked = data.selected;
-      if (data.selected !== this.current) {
-        this.current = data.selected;
-        this.view.select(data.selected, { show: true });
-        this.timeline.select(data.selected);
-        this.pendingSelection = data.selected;
+      if (data.selected !== (this.current ?? null)) {
+        this.current = this.pendingSelection = data.selected;
+        this.view.select(data.selected);
+        this.showSelection(data.selected);
         setStateValue("selected", data.selected);
       }
     }
+    this.actions = data.actions;
+    if (data.document) this.read(data.selected?.replace(ANSWER, ""), JSON.parse(data.document));
   }
 
   open(data) {
@@ -90,6 +109,7 @@ class LiveGraph {
     this.epoch = null;
     this.status = "running";
     this.current = this.asked = undefined;
+    this.showSelection(null);
     this.view.reset();
     this.timeline.clear();
     this.view.follow = true;
@@ -108,6 +128,8 @@ class LiveGraph {
     }
     this.epoch = message.epoch;
     this.view.apply(message);
+    const chosen = this.current?.replace(ANSWER, "");
+    if (chosen && message.nodes?.some((node) => node.span_id === chosen)) this.ask();
     if (message.nodes?.length) this.timeline.apply(message.nodes, (node) => this.view.lanes.depth(node));
     if (message.status) this.status = message.status;
     const count = this.view.cy.nodes().length;
@@ -122,13 +144,15 @@ class LiveGraph {
   }
 
   connection(state) {
+    const opened = state === "live" && this.state !== "live";
     this.state = state;
     const transport = { live: "live", unreachable: "polling" }[state];
     if (transport && transport !== this.transport) {
       this.transport = transport;
       this.tell?.("transport", transport);
     }
-    if (state === "live" && this.layout === "hierarchy") this.stream.send({ layout: "hierarchy" });
+    if (opened) this.ask();
+    if (opened && this.layout === "hierarchy") this.stream.send({ layout: "hierarchy" });
     this.drawState();
   }
 
@@ -142,10 +166,39 @@ class LiveGraph {
     if (id !== this.current) {
       this.current = id;
       this.asked = id;
-      this.tell?.("selected", id);
+      // The page only keeps the URL: it is told once the user rests on a node.
+      clearTimeout(this.telling);
+      this.telling = setTimeout(() => this.tell?.("selected", id), this.transport === "polling" ? 0 : TELL_MS);
     }
+    this.showSelection(id);
+  }
+
+  /** Take the document of a span in; of one left meanwhile, nothing. */
+  read(id, document) {
+    if (document && id === this.current?.replace(ANSWER, "")) this.detail.show(document, this.actions);
+  }
+
+  /** Ask for the chosen span. */
+  ask() {
+    if (this.current) this.stream.send({ span: this.current.replace(ANSWER, "") });
+  }
+
+  /** Open or close the panel at the right and mark the row below. */
+  showSelection(id) {
+    const { detail, sideGrip } = this.parts;
+    detail.hidden = sideGrip.hidden = !id;
+    detail.style.width = `${kept.side * 100}%`;
+    const node = id ? this.view.cy.getElementById(id) : null;
+    if (node?.nonempty()) this.detail.announce(node.data());
     this.timeline.select(id);
     this.root.dataset.selected = id ?? "";
+    this.ask();
+  }
+
+  resizeDetail(event) {
+    const area = this.root.getBoundingClientRect();
+    kept.side = Math.min(0.7, Math.max(0.2, (area.right - event.clientX) / area.width));
+    this.parts.detail.style.width = `${kept.side * 100}%`;
   }
 
   setLayout(layout) {
@@ -183,7 +236,7 @@ class LiveGraph {
   step(by) {
     const nodes = this.inOrder();
     if (!nodes.length) return;
-    const span = this.current?.replace(/:response$/, "");
+    const span = this.current?.replace(ANSWER, "");
     const at = nodes.findIndex((node) => node.id() === span);
     const next = at < 0 ? (by > 0 ? 0 : nodes.length - 1) : Math.min(Math.max(at + by, 0), nodes.length - 1);
     this.go(nodes[next]);
@@ -261,19 +314,34 @@ class LiveGraph {
   }
 }
 
+/** The graph that lost its place: a page that is interrupted while it runs drops its elements. */
+let waiting = null;
+
+function adopt() {
+  if (!waiting) return null;
+  clearTimeout(waiting.timer);
+  const { live } = waiting;
+  waiting = null;
+  return live;
+}
+
 export default function mount(component) {
   const { parentElement } = component;
   let live = parentElement.tlLiveGraph;
   if (!live) {
-    let root = parentElement.querySelector(".tl-graph");
-    if (!root) parentElement.append((root = h("div", { class: "tl-graph" })));
-    live = parentElement.tlLiveGraph = new LiveGraph(root);
-    // For measurements: how often this page mounted a graph, and the graph itself.
-    window.tracelakeGraph = { mounts: (window.tracelakeGraph?.mounts ?? 0) + 1, live };
+    live = adopt();
+    if (!live) {
+      live = new LiveGraph(h("div", { class: "tl-graph" }));
+      // For measurements: how often this page built a graph, and the graph itself.
+      window.tracelakeGraph = { mounts: (window.tracelakeGraph?.mounts ?? 0) + 1, live };
+    }
+    parentElement.tlLiveGraph = live;
+    parentElement.querySelector(".tl-place").replaceChildren(live.root);
   }
   live.update(component);
   return () => {
-    live.destroy();
     parentElement.tlLiveGraph = null;
+    adopt()?.destroy();
+    waiting = { live, timer: setTimeout(() => adopt()?.destroy(), KEEP_MS) };
   };
 }

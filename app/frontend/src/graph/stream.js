@@ -11,8 +11,9 @@ const GIVE_UP_AFTER = 3;
  * States told to `onState`: connecting, live, reconnecting, unreachable (it keeps trying).
  */
 export class Stream {
-  constructor({ onMessage, onState }) {
+  constructor({ onMessage, onDocument, onState }) {
     this.onMessage = onMessage;
+    this.onDocument = onDocument;
     this.onState = onState;
     this.target = null;
     this.epoch = null;
@@ -33,7 +34,7 @@ export class Stream {
     this.connect();
   }
 
-  /** Ask the server to place nodes in another layout. */
+  /** Ask for another layout or for a span; false without a connection. */
   send(message) {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(message));
@@ -65,6 +66,7 @@ export class Stream {
 
   receive(message) {
     this.failures = 0;
+    if (message.type === "document") return this.onDocument(message);
     if (message.type === "delta" && message.prev !== this.seq) {
       this.socket.close(); // a gap: come back and resume from what we have
       return;

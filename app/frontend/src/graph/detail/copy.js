@@ -1,6 +1,6 @@
 // What can be taken along: text, JSON, a call as Python or cURL, the link.
 
-import { h } from "../shared/dom.js";
+import { h } from "../../shared/dom.js";
 
 /** A button that copies what `make` gives and says so. */
 export function copyButton(label, make, className = "tl-act") {

@@ -1,7 +1,7 @@
 // Markdown of traces, made safe: no HTML passes, no image is fetched, links open apart.
 
 import MarkdownIt from "markdown-it";
-import { h } from "../shared/dom.js";
+import { h } from "../../shared/dom.js";
 
 const markdown = new MarkdownIt({ html: false, linkify: false, breaks: true, typographer: false });
 // An image in a trace would tell a foreign server that somebody reads it: show it as a link.

@@ -1,6 +1,6 @@
 // A conversation as foldable turns, drawn when they are opened.
 
-import { h } from "../shared/dom.js";
+import { h } from "../../shared/dom.js";
 import { copyButton } from "./copy.js";
 import { jsonBlock } from "./json.js";
 import { textBlock } from "./markdown.js";

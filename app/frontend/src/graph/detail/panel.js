@@ -1,9 +1,6 @@
-// The detail panel of one span (components v2). Folding, modes and copying need no server.
-//
-// data     {document (JSON text), height, actions: {playground, replay}}
-// trigger  action: playground | replay | close
+// The detail panel of one span. Folding, modes and copying need no server.
 
-import { h } from "../shared/dom.js";
+import { h } from "../../shared/dom.js";
 import { asCurl, asPython, copyButton } from "./copy.js";
 import { jsonBlock } from "./json.js";
 import { textBlock } from "./markdown.js";
@@ -11,18 +8,35 @@ import { looksLikeJson, plainText, prettyJson, turnBlock } from "./turns.js";
 
 const kept = { tab: "conversation", mode: "markdown" };
 
-class Detail {
-  constructor(root) {
+export class Detail {
+  /** @param act Called with playground, replay or close. */
+  constructor(root, act) {
     this.root = root;
+    this.act = act;
   }
 
-  update({ data, setTriggerValue }) {
-    this.act = (action) => setTriggerValue("action", action);
-    this.root.style.setProperty("--tl-height", data.height);
-    if (data.document === this.version) return; // a rerun without news leaves folds and scrolling
-    const parsed = JSON.parse(data.document);
-    const at = this.document?.id === parsed.id ? this.root.scrollTop : 0;
-    Object.assign(this, { version: data.document, document: parsed, actions: data.actions });
+  /** A node was chosen: say what is known of it until its document arrives. */
+  announce(node) {
+    if (this.document?.id === node.span_id) return;
+    this.document = this.version = null;
+    this.root.replaceChildren(
+      h(
+        "div",
+        { class: "tl-title" },
+        h("i", { class: `tl-kind ${node.type === "response" ? "llm" : node.type}` }),
+        h("h3", {}, node.label),
+        h("span", { class: `tl-status ${node.status}` }, node.status),
+      ),
+      h("p", { class: "tl-none tl-wait" }, "Reading…"),
+    );
+  }
+
+  /** Show a document; the same one again leaves folds and scrolling alone. */
+  show(document, actions) {
+    const version = JSON.stringify(document);
+    if (version === this.version) return;
+    const at = this.document?.id === document.id ? this.root.scrollTop : 0;
+    Object.assign(this, { version, document, actions });
     this.draw();
     this.root.scrollTop = at;
   }
@@ -55,8 +69,8 @@ class Detail {
       h(
         "div",
         { class: "tl-actions" },
-        actions.playground ? h("button", { class: "tl-act primary", type: "button", on: { click: () => this.act("playground") } }, "Edit prompt") : null,
-        actions.replay ? h("button", { class: "tl-act", type: "button", on: { click: () => this.act("replay") } }, "Rerun from here") : null,
+        actions.playground && doc.kind === "llm" ? h("button", { class: "tl-act primary", type: "button", on: { click: () => this.act("playground") } }, "Edit prompt") : null,
+        actions.replay && (doc.kind === "llm" || doc.kind === "tool") ? h("button", { class: "tl-act", type: "button", on: { click: () => this.act("replay") } }, "Rerun from here") : null,
         h("span", { class: "tl-agent" }, doc.agent ?? ""),
         h("span", { class: "tl-gap" }),
         ...this.copies(),
@@ -201,17 +215,4 @@ function link(doc) {
   url.searchParams.set("trace", doc.trace);
   url.searchParams.set("span", doc.id);
   return url.href;
-}
-
-export default function mount(component) {
-  const { parentElement } = component;
-  let panel = parentElement.tlDetail;
-  if (!panel) {
-    const root = parentElement.querySelector(".tl-detail");
-    panel = parentElement.tlDetail = new Detail(root);
-  }
-  panel.update(component);
-  return () => {
-    parentElement.tlDetail = null;
-  };
 }

@@ -1,6 +1,6 @@
 // JSON with colours, made of text nodes only.
 
-import { h } from "../shared/dom.js";
+import { h } from "../../shared/dom.js";
 
 const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|\b(true|false|null)\b|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g;
 const MAX_COLOURED = 120_000;
