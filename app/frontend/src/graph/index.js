@@ -68,6 +68,7 @@ class LiveGraph {
     sideGrip.addEventListener("pointermove", (event) => event.buttons & 1 && this.resizeDetail(event));
     this.state = "connecting";
     this.hits = [];
+    this.told = [];
     this.unwatch = watchTheme(this.parts.probe, () => this.refreshTheme());
     this.keys = (event) => this.key(event);
     document.addEventListener("keydown", this.keys);
@@ -90,17 +91,25 @@ class LiveGraph {
       this.show = show;
       this.view.setFilter(data.show);
     }
-    if (data.selected !== this.asked) {
-      this.asked = data.selected;
-      if (data.selected !== (this.current ?? null)) {
-        this.current = this.pendingSelection = data.selected;
-        this.view.select(data.selected);
-        this.showSelection(data.selected);
-        setStateValue("selected", data.selected);
-      }
-    }
+    this.takeSelection(data.selected);
     this.actions = data.actions;
     if (data.document) this.read(data.selected?.replace(ANSWER, ""), JSON.parse(data.document));
+  }
+
+  /** The page's wish for a selection; what it merely repeats of ours is no wish. */
+  takeSelection(id) {
+    if (id === this.asked) return;
+    this.asked = id;
+    const echo = this.told.indexOf(id);
+    if (echo >= 0) {
+      this.told.splice(0, echo + 1);
+      return;
+    }
+    if (id === (this.current ?? null)) return;
+    this.current = this.pendingSelection = id;
+    this.view.select(id);
+    this.showSelection(id);
+    this.tell("selected", id);
   }
 
   open(data) {
@@ -109,6 +118,8 @@ class LiveGraph {
     this.epoch = null;
     this.status = "running";
     this.current = this.asked = undefined;
+    this.told = [];
+    clearTimeout(this.telling);
     this.showSelection(null);
     this.view.reset();
     this.timeline.clear();
@@ -165,10 +176,13 @@ class LiveGraph {
   selected(id) {
     if (id !== this.current) {
       this.current = id;
-      this.asked = id;
       // The page only keeps the URL: it is told once the user rests on a node.
       clearTimeout(this.telling);
-      this.telling = setTimeout(() => this.tell?.("selected", id), this.transport === "polling" ? 0 : TELL_MS);
+      const rest = this.transport === "polling" ? 0 : TELL_MS;
+      this.telling = setTimeout(() => {
+        this.told.push(id);
+        this.tell("selected", id);
+      }, rest);
     }
     this.showSelection(id);
   }
