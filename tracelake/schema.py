@@ -217,6 +217,7 @@ RUNS = Table(
             "json",
             fork="Of a fork: span, edit, working copy, outcome, changed files.",
         ),
+        *_columns("binary", files="Zip of the files that git does not hold, before the run."),
         *_columns("date", date="UTC day of the start; partition."),
     ),
     ("start_time", "run_id"),

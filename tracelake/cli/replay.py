@@ -58,7 +58,11 @@ def register(commands: Commands) -> None:
     )
     where = replay.add_mutually_exclusive_group()
     where.add_argument("--in-place", action="store_true", help="in the recorded directory itself")
-    where.add_argument("--copy", choices=("git", "copy"), help="how to copy (default: chosen)")
+    where.add_argument(
+        "--copy",
+        choices=("git", "copy", "present"),
+        help="as recorded, by git or file by file, or as the folder is now (default: chosen)",
+    )
     replay.add_argument(
         "--pace", choices=("fastest", "recorded"), default="fastest", help="of recorded answers"
     )

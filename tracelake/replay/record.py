@@ -12,12 +12,14 @@ import re
 import socket
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tracelake.replay.snapshot import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
 _SECRET = re.compile(
     r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|SESSION|PRIVATE|DSN|_URL$|_URI$",
@@ -45,6 +47,8 @@ class RunRecord:
             empty outside a repository.
         client: `pid`, `user`, `host`.
         fork: How a fork was made and how it ended, see `tracelake.replay.fork`; None otherwise.
+        files: The files that git does not hold, see `tracelake.replay.snapshot`; None where they
+            are too large.
     """
 
     run_id: str
@@ -59,6 +63,7 @@ class RunRecord:
     exit_code: int | None = None
     forked_from_run_id: str | None = None
     fork: dict[str, Any] | None = None
+    files: bytes | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> RunRecord:
@@ -76,6 +81,7 @@ class RunRecord:
             exit_code=row["exit_code"],
             forked_from_run_id=row["forked_from_run_id"],
             fork=json.loads(row.get("fork") or "null"),
+            files=row.get("files"),
         )
 
     def to_row(self) -> dict[str, Any]:
@@ -93,6 +99,7 @@ class RunRecord:
             "exit_code": self.exit_code,
             "forked_from_run_id": self.forked_from_run_id,
             "fork": self.fork,
+            "files": self.files,
         }
 
 
@@ -122,15 +129,16 @@ def capture_git(cwd: Path) -> dict[str, Any]:
     head = _git(cwd, "rev-parse", "HEAD")
     if head is None:
         return {}
+    root = Path((_git(cwd, "rev-parse", "--show-toplevel") or str(cwd)).strip())
     patch = _git(cwd, "diff", "HEAD", "--binary") or ""
     too_large = len(patch.encode()) > _PATCH_MAX_BYTES
     return {
         "head": head.strip(),
         "branch": (_git(cwd, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
-        "root": (_git(cwd, "rev-parse", "--show-toplevel") or "").strip(),
+        "root": str(root),
         "patch": "" if too_large else patch,
         "patch_too_large": too_large,
-        "untracked": (_git(cwd, "ls-files", "--others", "--exclude-standard") or "").splitlines(),
+        "untracked": (_git(root, "ls-files", "--others", "--exclude-standard") or "").splitlines(),
     }
 
 
@@ -161,6 +169,9 @@ def capture_run(
     forked_from_run_id: str | None = None,
 ) -> RunRecord:
     """Everything about a run that is known before it starts."""
+    git = capture_git(cwd)
+    untracked = [str(name) for name in git["untracked"]] if git else None
+    root = Path(str(git["root"])) if git.get("root") else cwd
     return RunRecord(
         run_id=run_id,
         name=name or _name_of(command),
@@ -168,9 +179,10 @@ def capture_run(
         cwd=str(cwd),
         start_time=now,
         environment=capture_environment(environ),
-        git=capture_git(cwd),
+        git=git,
         client={"user": getpass.getuser(), "host": socket.gethostname(), "pid": os.getpid()},
         forked_from_run_id=forked_from_run_id,
+        files=None if untracked == [] else pack(root, untracked),
     )
 
 

@@ -49,6 +49,10 @@ log = logging.getLogger("tracelake.replay")
 #: After a refused call the program has this long to end by itself.
 REFUSED_GRACE_S = 5.0
 CANCELLED_SETTLE_S = 5.0
+#: Exit codes of a program that somebody interrupted, hung up on, killed or terminated.
+_ENDED_FROM_OUTSIDE = frozenset(
+    128 + number for number in (signal.SIGINT, signal.SIGHUP, signal.SIGKILL, signal.SIGTERM)
+)
 #: Stand-ins for keys that the environment lacks: an SDK refuses to start without.
 _KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")
 _NO_KEY = "replay-has-no-key"
@@ -284,7 +288,7 @@ async def _wait(process: asyncio.subprocess.Process, progress: _Progress) -> int
 
 
 def _status(progress: _Progress, exit_code: int) -> str:
-    if progress.cancelled.is_set():
+    if progress.cancelled.is_set() or exit_code in _ENDED_FROM_OUTSIDE:
         return "cancelled"
     if progress.session.stopped is not None:
         return "refused"

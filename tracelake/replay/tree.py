@@ -50,13 +50,20 @@ class FileChange:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Every regular file below a folder, symbolic links and ignored folders left out, sorted."""
+    """Every regular file below a folder, without links, ignored folders and lakes, sorted."""
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in IGNORED)
+        folders[:] = sorted(
+            name for name in folders if name not in IGNORED and not is_lake(Path(folder, name))
+        )
         for name in sorted(names):
             path = Path(folder, name)
             if path.is_file() and not path.is_symlink():
                 yield path
+
+
+def is_lake(folder: Path) -> bool:
+    """Whether a folder is a lake: it grows with every call and belongs to no program."""
+    return (folder / "hot" / ".collector.lock").exists()
 
 
 def read_tree(root: Path) -> dict[str, FileState]:

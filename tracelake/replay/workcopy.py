@@ -1,14 +1,15 @@
 """Where a fork works: a copy of the recorded directory, so that the original stays as it is.
 
-Three kinds:
+Four kinds:
 
 - git: a clone that shares the objects of the recorded repository, at the recorded commit, with the
   recorded changes applied. Not a `git worktree`: that would write into the original's `.git`, and
   what the program commits would land there.
-- copy: the folder as it is now; the state before the recorded run is not known then.
+- copy: the folder with the files kept in the record; as it is now where they were too large.
+- present: the folder as it is now, to try changed code against recorded answers.
 - in_place: the recorded directory itself, only when asked for.
 
-Invariant: making a `git` or `copy` copy changes nothing in the recorded directory.
+Invariant: making a copy changes nothing in the recorded directory.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracelake.errors import ConfigError, LakeError
+from tracelake.replay.snapshot import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracelake.replay.record import RunRecord
 
-CopyKind = Literal["git", "copy", "in_place"]
+CopyKind = Literal["git", "copy", "present", "in_place"]
 
 #: A folder beyond this is not copied without being asked for.
 COPY_MAX_BYTES = 1_000_000_000
@@ -103,14 +105,19 @@ def plan_copy(record: RunRecord, target: Path, kind: CopyKind | None = None) -> 
     git_problem = _git_problem(record)
     if kind == "git" and git_problem:
         raise ConfigError(f"no git copy can be made: {git_problem}")
-    if kind != "copy" and not git_problem:
+    if kind in {None, "git"} and not git_problem:
         return _plan_git(record, source, target)
+    if record.files is not None and not record.git and kind != "present":
+        why = f"a copy of the folder as it was before the run ({git_problem or 'as asked'})"
+        return CopyPlan("copy", source, source, target, target, why)
     size = _size(source)
     if size > COPY_MAX_BYTES:
         raise ConfigError(
             f"{source} holds more than {COPY_MAX_BYTES // 1_000_000_000} GB: put it under git, "
             "or replay in place"
         )
+    if kind == "present":
+        return CopyPlan("present", source, source, target, target, "a copy of the folder as it is")
     warning = "files are copied as they are now, not as they were before the recorded run"
     why = f"a copy of the folder ({git_problem or 'as asked'})"
     return CopyPlan("copy", source, source, target, target, why, (warning,))
@@ -132,8 +139,13 @@ def make_copy(plan: CopyPlan, record: RunRecord, *, leave_out: Path | None = Non
     try:
         if plan.kind == "git":
             _clone(plan, record)
+        elif plan.kind == "copy" and record.files is not None and not record.git:
+            plan.target.mkdir(parents=True)
+            unpack(record.files, plan.target, present=plan.root)
+            _link_packages(plan)
         else:
             _copy_folder(plan.root, plan.target, leave_out)
+            _link_packages(plan)
     except (OSError, shutil.Error) as error:
         shutil.rmtree(plan.target, ignore_errors=True)
         raise LakeError(f"the working copy could not be made: {error}") from error
@@ -161,11 +173,8 @@ def _plan_git(record: RunRecord, source: Path, target: Path) -> CopyPlan:
     root = Path(str(record.git["root"]))
     inside = source.resolve().relative_to(root.resolve())
     warnings: list[str] = []
-    gone = [name for name in _untracked(record) if not (root / name).exists()]
-    if gone:
-        warnings.append(f"untracked files that are gone: {', '.join(gone[:5])}")
-    elif _untracked(record):
-        warnings.append("untracked files are copied as they are now")
+    if _untracked(record) and record.files is None:
+        warnings.append("untracked files were too large to keep: they are copied as they are now")
     if (root / ".gitmodules").exists():
         warnings.append("submodules are not filled")
     patched = " with the recorded changes" if record.git.get("patch") else ""
@@ -191,6 +200,8 @@ def _clone(plan: CopyPlan, record: RunRecord) -> None:
         _git(plan.target, "checkout", "--quiet", "--force", "--detach", head)
     if patch := str(record.git.get("patch") or ""):
         _git(plan.target, "apply", "--binary", "--whitespace=nowarn", "-", stdin=patch)
+    if record.files is not None:
+        unpack(record.files, plan.target, present=plan.root)
     for name in _untracked(record):
         _take_along(plan.root / name, plan.target / name)
     ignored = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory")
@@ -223,9 +234,12 @@ def _copy_folder(source: Path, target: Path, leave_out: Path | None) -> None:
         return found | {name for name in names if Path(folder, name).resolve() in apart}
 
     shutil.copytree(source, target, symlinks=True, ignore=ignore)
+
+
+def _link_packages(plan: CopyPlan) -> None:
     for name in _LINKED:
-        if (source / name).is_dir():
-            _link(source / name, target / name)
+        if (plan.root / name).is_dir():
+            _link(plan.root / name, plan.target / name)
 
 
 def _size(root: Path) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from tracelake.errors import ConfigError
 from tracelake.replay import tree
-from tracelake.replay.record import RunRecord, capture_git
+from tracelake.replay.record import RunRecord, capture_git, capture_run
 from tracelake.replay.workcopy import make_copy, plan_copy
 
 
@@ -140,3 +140,28 @@ def test_changes_of_a_folder_are_told_as_diffs(tmp_path: Path) -> None:
     }
     assert "-old\n+new\n" in found["changed"].diff
     assert found["added"].diff == ""
+
+
+def test_a_folder_without_git_is_copied_as_it_was_before_the_run(tmp_path: Path) -> None:
+    """What the first run left behind is not in the copy; files with keys come from the folder."""
+    source = tmp_path / "plain"
+    (source / "sub").mkdir(parents=True)
+    (source / "a.py").write_text("before\n")
+    (source / "sub" / "run.sh").write_text("#!/bin/sh\n")
+    (source / "sub" / "run.sh").chmod(0o755)
+    (source / ".env").write_text("KEY=secret\n")
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    recorded = capture_run(
+        ["python", "a.py"], run_id="r1", cwd=source, environ=dict(os.environ), now=moment
+    )
+    assert recorded.files is not None
+    assert b"KEY=secret" not in recorded.files
+    (source / "a.py").write_text("after\n")
+    (source / "made.txt").write_text("made by the run\n")
+    plan = plan_copy(recorded, tmp_path / "fork" / "work")
+    make_copy(plan, recorded)
+    assert (plan.kind, plan.warnings) == ("copy", ())
+    assert (plan.cwd / "a.py").read_text() == "before\n"
+    assert (plan.cwd / ".env").read_text() == "KEY=secret\n"
+    assert os.access(plan.cwd / "sub" / "run.sh", os.X_OK)
+    assert not (plan.cwd / "made.txt").exists()

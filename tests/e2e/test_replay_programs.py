@@ -1,0 +1,178 @@
+"""Programs run again: unmodified, edited, side by side; with real SDKs and real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.replay_support import PARALLEL, SEQUENTIAL, TIMEOUT_S, Stage, staged, write_program
+from tracelake.demo.launch import copy_repository
+from tracelake.replay import tree
+from tracelake.replay.compare import compare
+from tracelake.replay.fork import ForkRequest, forks_of, plan_fork
+from tracelake.replay.session import Edit
+from tracelake.replay.streams import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+DEMO = (sys.executable, "-m", "tracelake.demo.program", "--workdir", ".")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the whole module."""
+    return tmp_path_factory.mktemp("replay")
+
+
+@pytest.fixture(scope="module")
+def stage(folder: Path) -> Iterator[Stage]:
+    """One stage for the whole module."""
+    with staged(folder) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def demo(stage: Stage, folder: Path) -> str:
+    """A recorded run of the demo program; its trace id."""
+    return stage.record(copy_repository(folder / "demo"), *DEMO)
+
+
+@pytest.mark.parametrize("source", [SEQUENTIAL, PARALLEL], ids=["sequential", "parallel"])
+def test_an_unmodified_program_repeats_its_run_without_the_provider(
+    stage: Stage, folder: Path, source: str, request: pytest.FixtureRequest
+) -> None:
+    """Every call matches exactly or by meaning, and not one reaches the provider."""
+    cwd = write_program(folder / f"plain-{request.node.callspec.id}", source)
+    trace_id = stage.record(cwd, sys.executable, "agent.py")
+    asked = len(stage.calls())
+    state = stage.fork(ForkRequest(trace_id, allow_live=False)).wait(TIMEOUT_S)
+    assert (state.status, state.error) == ("ok", None)
+    assert set(state.counts) <= {"exact", "semantic"}
+    assert state.counts["exact"] >= 3
+    assert state.result["unused"] == []
+    assert len(stage.calls()) == asked
+    comparison = _compare(stage, trace_id, state.run_id)
+    assert set(comparison.counts) == {"same"}
+    assert not comparison.output_changed
+
+
+def test_the_demo_repeats_its_run_without_the_provider(stage: Stage, demo: str) -> None:
+    """Parallel agents, tools that change files, two SDKs: all exact, the same spans."""
+    asked = len(stage.calls())
+    state = stage.fork(ForkRequest(demo, allow_live=False)).wait(TIMEOUT_S)
+    assert (state.status, state.error) == ("ok", None)
+    assert set(state.counts) <= {"exact", "semantic"}
+    assert state.result["all_matched"]
+    assert state.result["unused"] == []
+    assert len(stage.calls()) == asked
+    fork = stage.trace(state.run_id)
+    assert (fork["status"], fork["forked_from_trace_id"]) == ("ok", demo)
+    llm = stage.spans(state.run_id, kind="llm")
+    assert {span["source"] for span in llm} == {"replay"}
+    originals = {span["span_id"] for span in stage.spans(demo, kind="llm")}
+    assert {span["original_span_id"] for span in llm} == originals
+
+
+def test_an_edited_answer_of_a_sub_agent_changes_what_follows(
+    stage: Stage, demo: str, folder: Path
+) -> None:
+    """Calls before it are not sent, it is replaced, what follows is live, the output differs."""
+    before_files = tree.read_tree(folder / "demo")
+    before_spans = stage.spans(demo)
+    asked = len(stage.calls())
+    coder = stage.spans(demo, kind="agent", agent_name="coder")[0]
+    edit = Edit(response_text="### Cause\n\nI found nothing wrong and changed nothing.\n")
+    state = stage.fork(ForkRequest(demo, coder["span_id"], edit)).wait(TIMEOUT_S)
+    assert (state.status, state.error) == ("ok", None)
+    assert set(state.counts) <= {"exact", "semantic", "edited", "live"}
+    assert state.counts["edited"] == 1
+    assert state.counts["live"] >= 1
+    assert len(stage.calls()) - asked == state.counts["live"]
+    comparison = _compare(stage, demo, state.run_id)
+    assert comparison.output_changed
+    assert any("nothing wrong" in c.text for c in comparison.output if c.op == "added")
+    edited = next(row for row in comparison.rows if row.match == "edited")
+    assert (edited.status, edited.parts) == ("changed", ("output",))
+    assert {row.status for row in comparison.rows if row.agent_name == "tester"} == {"same"}
+    assert "README.md" in {change["path"] for change in state.result["files"]}
+    assert tree.read_tree(folder / "demo") == before_files
+    assert stage.spans(demo) == before_spans
+
+
+def test_an_edited_request_is_sent_exactly(stage: Stage, demo: str) -> None:
+    """The provider gets the edited body and no other; the span shows what was sent."""
+    first = stage.spans(demo, kind="llm", agent_name="coder")[0]
+    exchanges = stage.lake.exchanges().filter(span_id=first["span_id"]).collect()
+    body = json.loads(exchanges.row(0, named=True)["request_body"])
+    body["messages"][-1]["content"] += "\n\nBe brief."
+    asked = len(stage.calls())
+    edit = Edit(request_body=body)
+    state = stage.fork(ForkRequest(demo, first["span_id"], edit)).wait(TIMEOUT_S)
+    assert (state.status, state.error) == ("ok", None)
+    assert state.counts["edited"] == 1
+    sent = stage.calls()[asked:]
+    assert sent[0]["sha256"] == hashlib.sha256(dump(body).encode()).hexdigest()
+    assert len(sent) == 1 + state.counts.get("live", 0)
+    span = stage.spans(state.run_id, match="edited")[0]
+    assert json.loads(span["messages"]) == body["messages"]
+
+
+def test_two_forks_at_once_do_not_mix(stage: Stage, demo: str) -> None:
+    """Each has its own answer, directory and trace."""
+    coder = stage.spans(demo, kind="agent", agent_name="coder")[0]["span_id"]
+    texts = ("The first fork's cause.", "The second fork's cause.")
+    edits = [Edit(response_text=f"### Cause\n\n{text}\n") for text in texts]
+    forks = [stage.fork(ForkRequest(demo, coder, edit)) for edit in edits]
+    states = [fork.wait(TIMEOUT_S) for fork in forks]
+    assert [state.status for state in states] == ["ok", "ok"]
+    assert states[0].cwd != states[1].cwd
+    for state, own, other in zip(states, texts, reversed(texts), strict=True):
+        output = stage.trace(state.run_id)["final_output"]
+        assert own in output
+        assert other not in output
+        assert state.counts["edited"] == 1
+    listed = {record.run_id for record in forks_of(stage.lake, demo)}
+    assert {state.run_id for state in states} <= listed
+
+
+def test_a_program_that_asks_something_new_is_stopped_when_offline(
+    stage: Stage, folder: Path
+) -> None:
+    """The first call without a recording ends the replay and names the nearest one."""
+    source = SEQUENTIAL.replace("Name a city.", "Name a city, please, seed XX.")
+    cwd = write_program(folder / "changing", source)
+    trace_id = stage.record(cwd, sys.executable, "agent.py")
+    (cwd / "agent.py").write_text(source.replace("And its river?", "And its tallest tower?"))
+    asked = len(stage.calls())
+    request = ForkRequest(trace_id, allow_live=False, fuzzy=False, copy="present")
+    state = stage.fork(request).wait(TIMEOUT_S)
+    assert state.status == "refused"
+    assert state.counts == {"exact": 1, "refused": 1}
+    detail = "\n".join(state.result["refused"]["detail"])
+    assert "tallest tower" in detail
+    assert len(state.result["unused"]) == 2
+    assert len(stage.calls()) == asked
+    log = (stage.lake.hot.parent / "forks" / state.run_id / "output.log").read_text()
+    assert "no recorded call matches this one" in log
+
+
+def test_the_plan_says_what_really_runs_again(stage: Stage, demo: str) -> None:
+    """Tools by name and number; those that only delegate are told apart."""
+    plan = plan_fork(stage.lake, ForkRequest(demo))
+    tools = {tool.name: tool for tool in plan.tools}
+    assert tools["run_tests"].calls == 1
+    assert tools["delegate"].is_delegation
+    assert not tools["edit_file"].is_delegation
+    assert plan.calls_recorded == len(stage.spans(demo, kind="llm"))
+
+
+def _compare(stage: Stage, before: str, after: str):  # noqa: ANN202 - a Comparison
+    return compare(stage.trace(before), stage.spans(before), stage.trace(after), stage.spans(after))
