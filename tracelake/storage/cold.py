@@ -83,7 +83,7 @@ def read_trace_days(traces: Snapshot, trace_ids: Collection[str]) -> dict[str, D
         return {}
     rows = (
         traces.scan()
-        .filter(pl.col("trace_id").is_in(list(trace_ids)))
+        .filter(_is_one_of(list(trace_ids)))
         .select("trace_id", "start_time", "end_time")
         .collect()
     )
@@ -97,10 +97,14 @@ def scan_traces(snapshot: Snapshot, days: Mapping[str, Days | None]) -> pl.LazyF
     if known and len(known) == len(days):
         first, last = min(d[0] for d in known), max(d[1] for d in known)
         rows = rows.filter(pl.col("date").is_between(first, last))
-    ids = list(days)
-    if len(ids) == 1:
-        return rows.filter(pl.col("trace_id") == ids[0])
-    return rows.filter(pl.col("trace_id").is_in(ids))
+    return rows.filter(_is_one_of(list(days)))
+
+
+def _is_one_of(trace_ids: list[str]) -> pl.Expr:
+    """A comparison with one value lets the scan pass over row groups; a set does not always."""
+    if len(trace_ids) == 1:
+        return pl.col("trace_id") == trace_ids[0]
+    return pl.col("trace_id").is_in(trace_ids)
 
 
 def read_spans(

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
 import polars as pl
 import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
@@ -27,6 +26,7 @@ from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold, files
 from tracelake.storage.compaction import Block, Merge, plan_merges, plan_ranges
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
+from tracelake.storage.log import removed_since
 from tracelake.storage.options import storage_options
 from tracelake.storage.rewrite import rewrite
 from tracelake.storage.table import DeltaStore
@@ -150,7 +150,7 @@ class Compactor:
         present = [path for path in root.glob("date=*/*") if path.stat().st_mtime < since]
         snapshot = store.snapshot()
         live = {file.path for file in (*snapshot.files, *snapshot.damaged)}
-        kept = live | _removed_since(root / "_delta_log", since)
+        kept = live | removed_since(root / "_delta_log", since)
         deleted = 0
         for path in present:
             if path.relative_to(root).as_posix() not in kept:
@@ -171,20 +171,3 @@ def _raw_bytes(file: File) -> int:
         return file.size_bytes * 12
     metadata = pq.read_metadata(file.uri)
     return sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
-
-
-def _removed_since(log_folder: Path, since: float) -> set[str]:
-    """Files that commits after that moment removed."""
-    removed: set[str] = set()
-    for path in log_folder.glob("*.json"):
-        try:
-            if path.stat().st_mtime < since:
-                continue
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:  # the log was cleaned up meanwhile
-            continue
-        for line in lines:
-            action = orjson.loads(line).get("remove")
-            if action:
-                removed.add(action["path"])
-    return removed

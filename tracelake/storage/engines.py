@@ -150,8 +150,10 @@ def _pyspark(parts: Parts, session: Any) -> tuple[Any, Any]:
         return reader.parquet(*(uri.replace("s3://", "s3a://") for uri in uris))
 
     def take(frame: pl.DataFrame) -> Any:
-        columns = ", ".join(f"`{n}` {_spark_type(parts.table, n)}" for n in frame.columns)
-        return spark.createDataFrame(frame.rows(), schema=columns)
+        rows = spark.createDataFrame(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        return rows.selectExpr(
+            *(f"CAST(`{n}` AS {_spark_type(parts.table, n)}) AS `{n}`" for n in frame.columns)
+        )
 
     return read, take
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracelake.storage.table import Snapshot
     from tracelake.storage.tombstones import Tombstones
 
-_KEY = ["trace_id", "span_id"]
+_KEY = {"trace_id": pl.String, "span_id": pl.String}
 #: Revision that no row has: all sealed rows of the span are replaced by a hot one.
 _NONE = -1
 
@@ -60,7 +60,7 @@ def parts_of(reader: Reader, name: str) -> Parts:
         replaced = pl.DataFrame(sorted(view.amended), schema=_KEY, orient="row")
         tops = [
             replaced.with_columns(pl.lit(_NONE, pl.Int64).alias("_top")),
-            cold.amended_spans(view.spans).join(replaced, on=_KEY, how="anti"),
+            cold.amended_spans(view.spans).join(replaced, on=list(_KEY), how="anti"),
         ]
         return _parts(view.spans, hot, view.deleted, (), pl.concat(tops))
     if name == "traces":

@@ -30,6 +30,7 @@ from deltalake.exceptions import TableNotFoundError
 from tracelake import schema
 from tracelake.errors import SchemaTooNew
 from tracelake.storage.files import sync_file, sync_folder
+from tracelake.storage.log import offsets_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,12 +90,15 @@ class Snapshot:
     root: str = ""
     options: dict[str, str] | None = None
     delta: DeltaTable | None = field(default=None, repr=False, compare=False)
+    offsets: dict[str, int] = field(default_factory=dict[str, int], repr=False, compare=False)
 
     def offset(self, app_id: str) -> int:
         """The offset that the application committed with the rows, 0 before the first."""
         if self.delta is None:
             return 0
-        return self.delta.transaction_version(app_id) or 0
+        if app_id not in self.offsets:  # the log is searched once, milliseconds each time
+            self.offsets[app_id] = self.delta.transaction_version(app_id) or 0
+        return self.offsets[app_id]
 
     def scan(self, files: Iterable[File] | None = None) -> pl.LazyFrame:
         """Rows of some or all live files."""
@@ -132,8 +136,16 @@ class DeltaStore:
             files = list_files(delta)
             good = tuple(file for file in files if self._is_whole(file))
             damaged = tuple(file for file in files if file.path in self._bad)
+            version = delta.version()
             self._latest = Snapshot(
-                self.table, delta.version(), good, damaged, self.uri, self.options, delta
+                self.table,
+                version,
+                good,
+                damaged,
+                self.uri,
+                self.options,
+                delta,
+                self._offsets_at(version),
             )
             return self._latest
 
@@ -201,6 +213,14 @@ class DeltaStore:
             )
         check_version(delta)
         return delta
+
+    def _offsets_at(self, version: int) -> dict[str, int]:
+        """Offsets that are known of a newer version without searching its whole log."""
+        before = self._latest
+        if before.version < 0 or not self.is_local:
+            return {}
+        came = offsets_between(Path(self.uri, "_delta_log"), before.version, version)
+        return {} if came is None else {**before.offsets, **came}
 
     def _is_stale(self) -> bool:
         """Whether a newer version may exist; on a local disk two look-ups of a name."""

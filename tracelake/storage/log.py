@@ -1,0 +1,48 @@
+"""Reading the commits of a local Delta table as the plain JSON lines they are.
+
+offsets_between(log_folder, after, upto) -> {app_id: offset} of those commits, None if gone
+removed_since(log_folder, moment) -> paths that commits after the moment removed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def offsets_between(log_folder: Path, after: int, upto: int) -> dict[str, int] | None:
+    """Application offsets that the commits `after < version <= upto` set, the last of each.
+
+    Returns:
+        None when a commit is no longer there: ask the table itself then.
+    """
+    offsets: dict[str, int] = {}
+    for version in range(after + 1, upto + 1):
+        try:
+            lines = (log_folder / f"{version:020d}.json").read_bytes().splitlines()
+        except FileNotFoundError:
+            return None
+        for line in lines:
+            if b'"txn"' in line and (action := orjson.loads(line).get("txn")):
+                offsets[action["appId"]] = action["version"]
+    return offsets
+
+
+def removed_since(log_folder: Path, moment: float) -> set[str]:
+    """Files that commits after that moment removed."""
+    removed: set[str] = set()
+    for path in log_folder.glob("*.json"):
+        try:
+            if path.stat().st_mtime < moment:
+                continue
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:  # the log was cleaned up meanwhile
+            continue
+        for line in lines:
+            if action := orjson.loads(line).get("remove"):
+                removed.add(action["path"])
+    return removed
