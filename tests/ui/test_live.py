@@ -1,0 +1,69 @@
+"""The Live page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlit.testing.v1 import AppTest
+
+    from tracelake.lake import Lake
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    """The counters."""
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_an_empty_lake_points_to_connect(open_page: Callable[..., AppTest]) -> None:
+    """Without a trace the page says how to get one."""
+    page = open_page("live")
+    assert "Nothing recorded yet" in page.markdown[0].value
+
+
+def test_the_newest_trace_is_shown_unasked(open_page: Callable[..., AppTest], filled: Lake) -> None:
+    """Without a trace in the URL the newest one opens, and the URL says so."""
+    page = open_page("live")
+    assert page.query_params["trace"] == "live"
+    assert page.get("bidi_component")
+
+
+def test_the_trace_of_the_url_is_shown_with_its_counters(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A link opens its trace; the line above counts calls, tokens, cost and errors."""
+    shown = metrics(open_page("live", trace="bad"))
+    assert (shown["LLM calls"], shown["Tool calls"], shown["Errors"]) == ("1", "1", "2")
+    assert (shown["Tokens in"], shown["Cost"]) == ("100", "$0.250")
+
+
+def test_every_trace_can_be_chosen_and_says_how_it_does(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The selector lists traces with live, done or failed, newest first."""
+    options = open_page("live", trace="good").selectbox[0].options
+    words = [option.split(" · ")[0].split()[-1] for option in options]
+    assert words == ["live", "failed", "done"]
+
+
+def test_choosing_another_trace_changes_the_url(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The selector leads to a page that can be linked; the span of the old trace is dropped."""
+    page = open_page("live", trace="good", span="call")
+    page.selectbox[0].select_index(1).run()
+    assert page.query_params["trace"] == "bad"
+    assert "span" not in page.query_params
+
+
+def test_an_unknown_trace_waits_for_its_first_span(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A link to a run that has not begun is no error."""
+    assert metrics(open_page("live", trace="tomorrow"))["LLM calls"] == "0"
