@@ -22,14 +22,11 @@ _ENDPOINTS: dict[str, tuple[str, Kind]] = {
     "other": ("other endpoint", "other"),
 }
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_TALK = r"(?:conversation|session|chat|thread|dialog(?:ue)?|topic|(?:user|first|this) message)"
 _TITLE = re.compile(
-    r"\b(?:generate|write|create|give|suggest|come up with|produce|provide|return|pick|make|name)\b"
-    r"[^.\n]{0,60}\b(?:title|headline|topic name|short name)\b",
-    re.IGNORECASE,
+    rf"\btitle\b[^.\n]{{0,100}}\b{_TALK}\b|\b{_TALK}\b[^.\n]{{0,40}}\btitle\b", re.IGNORECASE
 )
-_OF_TALK = re.compile(
-    r"\b(?:conversation|session|chat|thread|dialog(?:ue)?|message)s?\b", re.IGNORECASE
-)
+_TITLE_PROMPT_CHARS = 6000
 _SUMMARY = re.compile(
     r"\bsummar(?:y|ies|i[sz]e|i[sz]ing|i[sz]ation)\b|\bcompact(?:ion|ed|ing)?\b|\bcondens"
     r"|\bcheckpoint\b|\bhand-?off summary\b",
@@ -48,13 +45,15 @@ def auxiliary_purpose(request: Request, core: Sequence[Atom]) -> tuple[str, Kind
         return "probe", "llm"
     if any(atom.role == "assistant" for atom in core[:-1]):
         return None
-    text = f"{request.system[:4000]}\n{core[-1].text[-2000:] if core else ''}"
-    if _TITLE.search(text) and _OF_TALK.search(text):
+    text = f"{request.system}\n{core[-1].text[-2000:] if core else ''}"
+    if len(text) <= _TITLE_PROMPT_CHARS and _TITLE.search(text):
         return "title", "llm"
     return None
 
 
-def asks_for_summary(request: Request, core: Sequence[Atom]) -> bool:
-    """Whether a call asks to sum up the conversation so far."""
-    last = core[-1].text if core and core[-1].role == "user" else ""
-    return bool(_SUMMARY.search(last[:8000]) or _SUMMARY.search(request.system[:2000]))
+def asks_for_summary(core: Sequence[Atom]) -> bool:
+    """Whether the last message asks to sum up the conversation so far."""
+    last = core[-1] if core else None
+    if last is None or last.role != "user" or last.kind != "text":
+        return False
+    return _SUMMARY.search(last.text[:8000]) is not None

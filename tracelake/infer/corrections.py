@@ -20,8 +20,10 @@ from tracelake.infer.state import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from tracelake.infer.events import JsonEvent
+    from tracelake.infer.identity import Persona
     from tracelake.infer.placement import Asked
     from tracelake.infer.state import Agent, Call, Thread, ToolCall, Trace
 
@@ -90,12 +92,13 @@ def _claim(thread: Thread, tool: ToolCall, evidence: Evidence) -> list[JsonEvent
 def _unclaimed(tool: ToolCall) -> list[Thread]:
     """Conversations of agents that stand at the top or where they do by time alone."""
     trace = tool.call.trace
+    settled = [a for a in trace.loose.values() if a.parent is not None and not a.is_weak]
+    for agent in settled:
+        del trace.loose[agent.span_id]
+    candidates = [agent for agent in trace.loose.values() if agent is not trace.root]
     return [
         thread
-        for agent in trace.agents
-        if agent.is_weak
-        or agent is tool.call.agent
-        or (agent.parent is None and agent is not trace.root)
+        for agent in {id(agent): agent for agent in (*candidates, tool.call.agent)}.values()
         for thread in agent.threads[-_THREADS_TRIED:]
         if thread is not tool.call.thread
     ]
@@ -113,27 +116,30 @@ def _ran_within(thread: Thread, tool: ToolCall) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Unlinked:
-    """A conversation that began without anything known to have started it."""
+    """A conversation that began without anything known to have started it, and its prompt."""
 
     thread: Thread
-    asked: Asked
+    persona: Persona
+    start: datetime
+    messages: list[str]
+    system: str
 
 
 def remember_unlinked(trace: Trace, thread: Thread, asked: Asked) -> None:
     """Keep the prompt of an unlinked conversation while an earlier call is in flight."""
     if trace.calls_in_flight > 1:
-        trace.unlinked.append(Unlinked(thread, asked))
+        prompt = asked.messages, asked.request.system
+        trace.unlinked.append(Unlinked(thread, asked.persona, asked.start, *prompt))
         del trace.unlinked[:-_UNLINKED_KEPT]
-    else:
-        trace.unlinked.clear()
 
 
 def link_late(call: Call, arguments: Iterable[tuple[ToolCall, object]]) -> list[JsonEvent]:
     """Link the conversations that began before this call was seen to end, and that it started."""
     trace = call.trace
-    waiting = [
-        u for u in trace.unlinked if u.asked.start >= call.start and u.thread is not call.thread
-    ]
+    later = (u for u in trace.unlinked if u.start >= call.start)
+    waiting = [u for u in later if u.thread is not call.thread]
+    if trace.calls_in_flight == 0:
+        trace.unlinked.clear()
     if not waiting or not call.tools:
         return []
     index = PhraseIndex()
@@ -141,10 +147,9 @@ def link_late(call: Call, arguments: Iterable[tuple[ToolCall, object]]) -> list[
         index.add([value], call, tool)
     told: list[JsonEvent] = []
     for unlinked in waiting:
-        asked = unlinked.asked
-        found = index.search(asked.messages, [asked.request.system])
-        link = choose_link(found, persona=asked.persona, start=asked.start + _ANY_TIME)
+        found = index.search(unlinked.messages, [unlinked.system])
+        link = choose_link(found, persona=unlinked.persona, start=unlinked.start + _ANY_TIME)
         if link is not None and link.tool is not None and unlinked.thread.agent is not trace.root:
             told += _claim(unlinked.thread, link.tool, link.evidence)
-            trace.unlinked.remove(unlinked)
+            trace.unlinked = [other for other in trace.unlinked if other is not unlinked]
     return told

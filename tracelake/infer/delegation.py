@@ -174,16 +174,19 @@ def waiting_tool(
 ) -> ToolCall | None:
     """The tool call that a conversation without any repeated words was probably started by.
 
-    It is one that has no result yet, of the innermost agent that waits; None when several
-    unrelated agents wait, or one of them is the same persona.
+    It is one that has no result yet, of the innermost agent that waits, and whose like was not
+    seen to return without starting an agent; None when several unrelated agents wait, or the one
+    that waits is the same persona.
     """
     waiting = [agent for agent in agents if agent.awaiting]
     innermost = [a for a in waiting if not any(_is_ancestor(a, b) for b in waiting if b is not a)]
     if len(innermost) != 1 or _has_persona(innermost[0], persona):
         return None
     words = {word.lower() for text in messages for word in words_of(text[:20_000])}
-    tools = list(innermost[0].awaiting.values())
-    return max(tools, key=lambda t: (_shared(t, words), not t.children, -tool_ordinal(t)))
+    leaves = innermost[0].trace.leaf_tools
+    tools = [tool for tool in innermost[0].awaiting.values() if tool.name not in leaves]
+    ranked = ((_shared(t, words), not t.children, -tool_ordinal(t), t) for t in tools)
+    return max(ranked, key=lambda r: r[:3], default=(0, True, 0, None))[3]
 
 
 def _shared(tool: ToolCall, words: set[str]) -> int:

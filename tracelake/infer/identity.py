@@ -81,7 +81,7 @@ def is_same_persona(one: Persona, other: Persona) -> bool:
 class Personas:
     """The personas of system prompts, each prompt analysed once while it stays in use."""
 
-    def __init__(self, capacity: int = 512) -> None:
+    def __init__(self, capacity: int = 128) -> None:
         self._known: dict[str, Persona] = {}
         self._capacity = capacity
 

@@ -129,9 +129,11 @@ class Inference:
         if thread not in agent.threads[-4:] and thread not in agent.threads:
             agent.threads.append(thread)
         thread.agent = agent
+        if agent not in thread.speakers:
+            thread.speakers.append(agent)
         call = self._new_call(exchange, asked, trace, agent, placement.evidence)
         call.thread = thread
-        call.is_summary = asks_for_summary(asked.request, asked.core)
+        call.is_summary = asks_for_summary(asked.core)
         new = asked.core
         if previous is not None:
             previous.is_continued = True
@@ -171,7 +173,11 @@ class Inference:
                 via=placement.via,
                 evidence=placement.evidence,
             )
-            agent.is_weak, agent.origin = placement.is_weak, placement.origin
+            if placement.parent is not None and placement.origin:
+                placement.parent.started[placement.origin] = agent
+            if placement.is_weak or placement.parent is None:
+                agent.is_weak = placement.is_weak
+                trace.loose[agent.span_id] = agent
             return agent, told
         if agent.is_provisional:
             return agent, tree.take_over(agent, asked.scope, asked.persona, asked.start)

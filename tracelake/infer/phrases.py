@@ -30,7 +30,9 @@ _ANCHOR = 3
 _PHRASE_MIN_CHARS = 12
 _LINE_MIN_WORDS = 4
 _PHRASES_PER_TEXT = 200
-_WORDS_READ = 40_000
+#: Longer texts are file contents, not tasks.
+_PHRASE_MAX_CHARS = 200_000
+_PROMPT_READ_CHARS = 400_000
 _SOURCES_KEPT = 32
 
 
@@ -72,6 +74,8 @@ def phrases_of(value: Any) -> Iterator[tuple[str, bool]]:
     parts as well.
     """
     if isinstance(value, str):
+        if len(value) > _PHRASE_MAX_CHARS:
+            return
         yield value, True
         for part in _parts(value):
             yield part, False
@@ -154,7 +158,7 @@ class PhraseIndex:
         """
         found: dict[Phrase, bool] = {}
         for text, is_context in (*((m, False) for m in messages), *((c, True) for c in context)):
-            words = words_of(text)[:_WORDS_READ]
+            words = words_of(text[:_PROMPT_READ_CHARS])
             if not words:
                 continue
             if not is_context:

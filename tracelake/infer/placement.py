@@ -165,10 +165,11 @@ def _continue(asked: Asked, match: Match) -> Placement:
     agent = call.agent
     if asked.scope.agent_key is not None or _speaks_as(agent, asked.persona):
         return Placement(evidence, agent, thread, call)
-    back = _earlier_speaker(agent, asked.persona)
+    speakers = call.thread.speakers if call.thread is not None else []
+    back = next((known for known in speakers if _speaks_as(known, asked.persona)), None)
     if back is not None:
         return Placement(evidence, back, thread, call)
-    if not asked.persona.fingerprint or asks_for_summary(asked.request, asked.core):
+    if not asked.persona.fingerprint or asks_for_summary(asked.core):
         return Placement(evidence, agent, thread, call)
     via = _handoff_tool(asked, call)
     return Placement(
@@ -178,21 +179,6 @@ def _continue(asked: Asked, match: Match) -> Placement:
 
 def _speaks_as(agent: Agent, persona: Persona) -> bool:
     return any(is_same_persona(persona, known) for known in agent.personas.values())
-
-
-def _earlier_speaker(agent: Agent, persona: Persona) -> Agent | None:
-    """An agent of the same conversation that this one was handed off from, or handed off to."""
-    seen = agent
-    while seen.parent is not None:
-        if _speaks_as(seen.parent, persona):
-            return seen.parent
-        siblings = [a for a in seen.parent.children if a.threads and _speaks_as(a, persona)]
-        shared = [a for a in siblings if any(t in seen.threads for t in a.threads)]
-        if shared:
-            return shared[0]
-        seen = seen.parent
-    own = [a for a in agent.children if _speaks_as(a, persona)]
-    return next((a for a in own if any(t in agent.threads for t in a.threads)), None)
 
 
 def _handoff_tool(asked: Asked, call: Call) -> ToolCall | None:
@@ -233,6 +219,8 @@ def _by_header(asked: Asked, trace: Trace, link: Link | None) -> Placement | Non
     if key is None:
         return None
     known = trace.by_key.get(key)
+    if known is not None and link is not None and not _speaks_as(known, asked.persona):
+        return None  # the header stands for a deployment, not for one agent
     if known is not None:
         thread = known.threads[-1] if known.threads else None
         return Placement(Evidence("header", 1.0), known, thread)
@@ -285,6 +273,7 @@ def _tried_again(link: Link, persona: Persona) -> Agent | None:
     A program that is not content with an answer starts the agent's conversation anew; another
     agent would work beside the first one, or have been asked for by another call.
     """
-    before = (a for a in link.call.agent.children if link.origin and a.origin == link.origin)
-    idle = (a for a in before if not is_busy(a) and not a.awaiting)
-    return next((agent for agent in idle if _speaks_as(agent, persona)), None)
+    agent = link.call.agent.started.get(link.origin)
+    if agent is None or agent.awaiting or is_busy(agent):
+        return None
+    return agent if _speaks_as(agent, persona) else None

@@ -92,7 +92,8 @@ class Thread:
 
     thread_id: str
     agent: Agent
-    last: Call | None = None
+    #: Agents that have spoken in it, in order of appearance.
+    speakers: list[Agent] = field(default_factory=list["Agent"])
     calls: list[Call] = field(default_factory=list[Call])
 
 
@@ -106,7 +107,6 @@ class Agent:
         parent: Agent that delegated to it; None for a top-level agent.
         is_provisional: Made for auxiliary calls only; the first real agent takes it over.
         is_weak: Its parent rests on time alone and may be corrected.
-        origin: Key of the words that started it, 0 when none are known.
         awaiting: Tool calls of the agent without a result yet, by span id.
     """
 
@@ -124,13 +124,14 @@ class Agent:
     role: str = "agent"
     is_provisional: bool = False
     is_weak: bool = False
-    origin: int = 0
     status: Status = "running"
     end: datetime | None = None
     last_activity: datetime | None = None
     last_status: Status = "ok"
     in_flight: int = 0
     children: list[Agent] = field(default_factory=list["Agent"])
+    #: The latest agent that each of its delegations started, by `origin`.
+    started: dict[int, Agent] = field(default_factory=dict[int, "Agent"])
     threads: list[Thread] = field(default_factory=list[Thread])
     calls: list[Call] = field(default_factory=list[Call])
     personas: dict[str, Persona] = field(default_factory=dict[str, "Persona"])
@@ -155,12 +156,16 @@ class Trace:
     #: Set when the root was made up to hold several top-level agents.
     has_inferred_root: bool = False
     agents: list[Agent] = field(default_factory=list[Agent])
+    #: Agents that stood at the top or on time alone when last looked at.
+    loose: dict[str, Agent] = field(default_factory=dict[str, Agent])
     by_key: dict[str, Agent] = field(default_factory=dict[str, Agent])
     tools_by_id: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     #: Results that came before their call was read: id → (text, is_error, time).
     early_results: dict[str, tuple[str, bool | None, datetime]] = field(
         default_factory=dict[str, "tuple[str, bool | None, datetime]"]
     )
+    #: Names of tools that were seen to return without starting an agent.
+    leaf_tools: set[str] = field(default_factory=set[str])
     #: Ids that results of tool calls tell, by which a spawned agent may name itself.
     told_ids: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     #: Conversations that may turn out to be started by a call in flight.

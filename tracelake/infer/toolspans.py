@@ -123,6 +123,8 @@ def close_tool(
     told = [events.tool_ended(tool, result, note)]
     told += link_by_told_id(tool, result)
     told += link_by_result(tool, result)
+    leaves = tool.call.trace.leaf_tools
+    leaves.discard(tool.name) if tool.children else leaves.add(tool.name)
     ended, contradicting = settle_children(tool, result)
     told += ended
     for child in contradicting:

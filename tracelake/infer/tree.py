@@ -210,6 +210,7 @@ def hang_at_top(agent: Agent, evidence: Evidence, at: datetime) -> list[JsonEven
     """Correct the parent of an agent: nobody delegated to it."""
     _detach(agent)
     agent.evidence, agent.is_weak = evidence, False
+    agent.trace.loose[agent.span_id] = agent
     told = _place_at_top(agent.trace, agent, at)
     return [*told, events.agent_amended(agent, at)]
 

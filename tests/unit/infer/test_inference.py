@@ -185,6 +185,17 @@ def test_an_agent_id_in_a_result_tells_which_call_spawned_it() -> None:
     assert spans.agent_of(sub)["parent_id"] == derived_id(first, "tool", 1)
 
 
+def test_an_agent_header_of_a_whole_deployment_does_not_merge_agents() -> None:
+    """A gateway may put one agent id on every call; delegation counts for more."""
+    script = Script()
+    headers = {"x-agent-id": "deployment-1"}
+    task = "Count the parcels in the north depot."
+    first = script.call(0, 10, [QUESTION], [use("c", "delegate", task=task)], headers=headers)
+    sub = script.call(20, 30, [say("user", task)], system=RESEARCHER, headers=headers)
+    spans = script.spans()
+    assert spans.agent_of(sub)["parent_id"] == derived_id(first, "tool", 0)
+
+
 def test_a_hand_off_makes_a_new_agent_and_the_way_back_does_not() -> None:
     """The conversation goes on under another prompt: a new agent under the hand-off call."""
     script = Script()

@@ -224,13 +224,15 @@ def test_titles_and_probes_are_auxiliary() -> None:
     assert purpose(request("Generate a concise title for this conversation")) == "title"
     assert purpose(request("hi", system="Write a 5-word title for the chat session.")) == "title"
     assert purpose(request("quota", max_tokens=1)) == "probe"
-    assert purpose(request("Write a poem", system="You are a poet.")) is None
+    coding = "Generate a concise title (3-7 words) that captures the goal of this coding session."
+    assert purpose(request("fix it", system=coding)) == "title"
+    assert purpose(request("Write a poem with a title", system="You are a poet.")) is None
     assert purpose(request("Create a title for the conversation", tools=[{}])) is None
 
 
 def test_requests_for_a_summary_are_known() -> None:
     """The question that precedes a compaction."""
     asked = request("Please write a detailed summary of the conversation so far.")
-    assert asks_for_summary(asked, core_atoms(asked.atoms))
+    assert asks_for_summary(core_atoms(asked.atoms))
     other = request("What next?")
-    assert not asks_for_summary(other, core_atoms(other.atoms))
+    assert not asks_for_summary(core_atoms(other.atoms))
