@@ -9,7 +9,7 @@ from tracelake.cli.options import add_command, note, print_json
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, locate
 from tracelake.errors import ConfigError, LakeError
 from tracelake.ingest import collector
-from tracelake.ingest.stopping import stop_on_signals
+from tracelake.processes import stop_on_signals
 
 if TYPE_CHECKING:
     import argparse

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tracelake.config import Location
 from tracelake.ingest.service import Service
-from tracelake.ingest.stopping import stop_on_signals, stop_with_parent
+from tracelake.processes import stop_on_signals, when_parent_ends
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--relay", required=True, help="address of the relay")
     options = parser.parse_args()
     stopping = stop_on_signals()
-    stop_with_parent(stopping)
+    when_parent_ends(stopping.set)
     service = Service(
         Location(options.tables, options.hot), relay_port=urlsplit(options.relay).port or 80
     )

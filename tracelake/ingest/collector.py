@@ -28,6 +28,8 @@ from tracelake.errors import LakeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
 LOCK_NAME = ".collector.lock"
 STATE_NAME = "collector.json"
@@ -81,6 +83,17 @@ class Collector:
     def __init__(self, state: State, process: subprocess.Popen[str] | None = None) -> None:
         self.state = state
         self._process = process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
 
     @property
     def is_owned(self) -> bool:
@@ -214,7 +227,7 @@ def start(location: Location, options: Options) -> Collector:
     except ValueError:
         answer = {"error": f"the collector ended with exit code {process.wait(STOP_TIMEOUT_S)}"}
     if "error" in answer:
-        process.wait(STOP_TIMEOUT_S)
+        process.communicate(timeout=STOP_TIMEOUT_S)
         raise LakeError(str(answer["error"]))
     return Collector(State(process.pid, str(answer["relay"]), str(answer["secret"])), process)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelake.ingest.collector import LOCK_NAME, STATE_NAME, State
-from tracelake.ingest.stopping import stop_on_signals, stop_with_parent
+from tracelake.processes import stop_on_signals, when_parent_ends
 from tracelake.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _relay_command(options: argparse.Namespace, port: int, secret: str) -> list[str]:
-    command = [sys.executable, "-m", "tracelake.relay", "--hot", str(options.hot)]
-    command += ["--host", options.host, "--port", str(port), "--control-secret", secret]
+def _relay_command(options: argparse.Namespace, port: int) -> list[str]:
+    command = [sys.executable, "-m", "tracelake.relay", "--with-parent", "--hot", str(options.hot)]
+    command += ["--host", options.host, "--port", str(port)]
     command += ["--anthropic-backend", options.anthropic_backend]
     command += ["--openai-backend", options.openai_backend]
     for upstream in options.upstream:
@@ -115,15 +115,15 @@ def _relay_command(options: argparse.Namespace, port: int, secret: str) -> list[
     return command
 
 
-def _start_relay(options: argparse.Namespace, secret: str) -> tuple[Child, str] | str:
+def _start_relay(options: argparse.Namespace) -> tuple[Child, str] | str:
     """The relay and its address, or why there is none."""
     ports = [options.port, 0] if options.any_port and options.port else [options.port]
     for port in ports:
-        relay = Child("relay", _relay_command(options, port, secret))
+        relay = Child("relay", _relay_command(options, port))
         ready = relay.ready()
         if "address" in ready:
             address = ready["address"]
-            relay.command = _relay_command(options, int(address.rsplit(":", 1)[1]), secret)
+            relay.command = _relay_command(options, int(address.rsplit(":", 1)[1]))
             return relay, address
         relay.process.wait()
     return f"the relay could not listen on {options.host}:{options.port}: is the port in use?"
@@ -140,9 +140,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BlockingIOError:
         return _fail("another collector already serves this lake")
     stopping = stop_on_signals()
-    stop_with_parent(stopping)
+    when_parent_ends(stopping.set)
     secret = secrets.token_urlsafe(24)
-    started = _start_relay(options, secret)
+    # by the environment: arguments are visible to every user of the machine
+    os.environ["TRACELAKE_CONTROL_SECRET"] = secret
+    started = _start_relay(options)
     if isinstance(started, str):
         return _fail(started)
     relay, address = started

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import uvloop
 
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT
 from tracelake.errors import ConfigError
+from tracelake.processes import when_parent_ends
 from tracelake.relay.access import Access
 from tracelake.relay.redact import parse_patterns
 from tracelake.relay.routing import Backend, parse_backend
@@ -34,6 +36,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--openai-backend", default=OPENAI_BACKEND, metavar="URL")
     parser.add_argument("--upstream", action="append", default=[], metavar="NAME=URL")
     parser.add_argument("--control-secret", metavar="SECRET", help="opens /control/ to its owner")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="stop when the process that started it is gone"
+    )
     parser.add_argument("--drain-s", type=float, default=DRAIN_S, help="grace after SIGTERM")
     return parser.parse_args(argv)
 
@@ -64,6 +69,8 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s relay: %(message)s",
     )
+    if arguments.with_parent:
+        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         secret = arguments.control_secret or os.environ.get("TRACELAKE_CONTROL_SECRET")
         relay = Relay(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 
@@ -23,13 +25,16 @@ def stop_on_signals() -> threading.Event:
     return stopping
 
 
-def stop_with_parent(stopping: threading.Event, *, every_s: float = 1.0) -> None:
-    """Set the event when the process that started this one is gone, however it died."""
+def when_parent_ends(action: Callable[[], object], *, every_s: float = 1.0) -> None:
+    """Call `action` once, in a thread, when the process that started this one is gone.
+
+    However the parent died, `kill -9` included; noticed within `every_s`.
+    """
     parent = os.getppid()
 
     def watch() -> None:
-        while not stopping.wait(every_s):
-            if os.getppid() != parent:
-                stopping.set()
+        while os.getppid() == parent:
+            time.sleep(every_s)
+        action()
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()

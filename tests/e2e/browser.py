@@ -1,0 +1,103 @@
+"""Real Chromium and a real app, for the tests that look at the screen."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import expect, sync_playwright
+
+from tests.support import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+#: A page may take long to draw on a busy machine; every wait ends as soon as it can.
+PATIENCE_MS = 45_000
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_app(
+    command: Sequence[str], *, port: int, lake: Path, cwd: Path, log: Path, **extra: str
+) -> Generator[str]:
+    """Serve the app while the block runs; its base URL."""
+    environ: Mapping[str, str] = {**os.environ, "TRACELAKE_DIR": str(lake), **extra}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environ, stdout=output, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+
+    def serves() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    try:
+        eventually(serves, timeout_s=90)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+@contextmanager
+def open_browser(**context: Any) -> Generator[Page]:
+    """One page of a fresh Chromium; reports every request that leaves the machine."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        options: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, **context}
+        page = browser.new_context(accept_downloads=True, **options).new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        try:
+            yield page
+        finally:
+            browser.close()
+
+
+#: Where a node of the live graph stands on the screen, in CSS pixels; null while it is not there.
+NODE_ON_SCREEN = """(wanted) => {
+  const live = window.tracelakeGraph?.live;
+  const node = live?.view.cy.nodes().filter((n) => n.data("type") === wanted).last();
+  if (!node || !node.length) return null;
+  live.view.cy.stop();
+  live.view.cy.center(node);
+  const box = live.view.cy.container().getBoundingClientRect();
+  const at = node.renderedPosition();
+  return { x: box.left + at.x, y: box.top + at.y };
+}"""
+COUNT_NODES = "() => window.tracelakeGraph?.live.view.cy.nodes().length ?? 0"
+MOUNTS = "() => window.tracelakeGraph?.mounts ?? 0"

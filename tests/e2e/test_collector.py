@@ -1,0 +1,96 @@
+"""The collector as a process: one a lake, adopted, restarted, and never left behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.support import eventually
+from tracelake.config import locate
+from tracelake.errors import LakeError
+from tracelake.ingest.collector import Options, ensure_running, find_running, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.e2e
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def test_a_second_user_adopts_and_leaves_it_running(tmp_path: Path) -> None:
+    """One collector a lake: others find it, use it, and do not stop it."""
+    location = locate(tmp_path / "lake")
+    assert find_running(location) is None
+    first = start(location, Options(port=0))
+    try:
+        second = ensure_running(location)
+        assert second.state == first.state
+        assert not second.is_owned
+        second.stop()
+        assert first.health()["status"] == "ok"
+        with pytest.raises(LakeError, match="already serves this lake"):
+            start(location, Options(port=0))
+    finally:
+        first.stop()
+    assert find_running(location) is None
+
+
+def test_a_port_in_use_is_one_clear_error(tmp_path: Path) -> None:
+    """The message names the address; nothing is left running."""
+    with start(locate(tmp_path / "a"), Options(port=0)) as first:
+        port = int(first.state.relay.rsplit(":", 1)[1])
+        with pytest.raises(LakeError, match=f"127.0.0.1:{port}: is the port in use"):
+            start(locate(tmp_path / "b"), Options(port=port))
+        with start(locate(tmp_path / "b"), Options(port=port, any_port=True)) as other:
+            assert other.state.relay != first.state.relay
+
+
+def test_the_relay_comes_back_on_its_port(tmp_path: Path) -> None:
+    """Agents keep their base URL when the relay is killed."""
+    with start(locate(tmp_path / "lake"), Options(port=0)) as collector:
+        relay = next(p for p in _family(collector.state.pid) if "tracelake.relay" in p.cmdline())
+        relay.kill()
+        relay.wait()
+
+        def answers() -> bool:
+            try:
+                with urllib.request.urlopen(f"{collector.state.relay}/health", timeout=1) as answer:
+                    return json.loads(answer.read())["status"] == "ok"
+            except OSError:
+                return False
+
+        eventually(answers, timeout_s=20)
+
+
+def test_no_secret_is_visible_in_arguments(tmp_path: Path) -> None:
+    """Other users of the machine can list processes; they must not learn how to redirect runs."""
+    with start(locate(tmp_path / "lake"), Options(port=0)) as collector:
+        words = [word for p in _family(collector.state.pid) for word in p.cmdline()]
+        assert collector.state.secret not in " ".join(words)
+        state = tmp_path / "lake" / "hot" / "collector.json"
+        assert state.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("victim", ["program", "supervisor"])
+def test_nobody_outlives_who_started_it(tmp_path: Path, victim: str) -> None:
+    """`kill -9` of the program that started it, or of the supervisor, leaves no process behind."""
+    command = [sys.executable, "-m", "tracelake.cli", "collect", "--json", "--port", "0"]
+    command += ["--lake", str(tmp_path / "lake")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
+        assert program.stdout
+        supervisor = json.loads(program.stdout.readline())["pid"]
+        family = _family(program.pid)
+        assert len(family) >= 4
+        psutil.Process(program.pid if victim == "program" else supervisor).kill()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert alive == []
