@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: An agent that gave an answer without tool calls ends when nothing follows for this long.
 IDLE_AFTER_ANSWER = timedelta(seconds=60)
+#: The same while its process is known to live: it may be busy with something else.
+IDLE_WHILE_ALIVE = timedelta(minutes=10)
 #: An agent whose tool calls are unanswered may be running a long tool: it is given this long.
 IDLE_AFTER_TOOL_CALL = timedelta(minutes=30)
 #: A call that has been in flight for so long without any other is not waited for.
@@ -149,7 +151,8 @@ def end_idle(trace: Trace, now: datetime) -> list[JsonEvent]:
     if trace.is_over and not trace.calls_in_flight:
         return []
     waits = any(agent.awaiting for agent in trace.agents)
-    limit = IDLE_AFTER_TOOL_CALL if waits else IDLE_AFTER_ANSWER
+    limit = IDLE_WHILE_ALIVE if trace.processes else IDLE_AFTER_ANSWER
+    limit = IDLE_AFTER_TOOL_CALL if waits else limit
     if now - trace.last_activity < (IN_FLIGHT_MAX if trace.calls_in_flight else limit):
         return []
     return _end_all(trace)

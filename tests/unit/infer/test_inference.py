@@ -418,7 +418,7 @@ def test_a_model_list_alone_becomes_a_trace_in_the_end() -> None:
 
 def test_a_second_turn_belongs_to_the_same_agent_and_moves_its_end() -> None:
     """After its end by idle time, an agent that is asked again keeps its span."""
-    script = Script()
+    script = Script(client={"host": "10.0.0.9"})
     script.call(0, 100, [QUESTION], [say("assistant", "By ferry.")])
     history = [QUESTION, say("assistant", "By ferry."), say("user", "And in summer?")]
     script.call(300_000, 300_100, history, [say("assistant", "By ferry too.")])
@@ -434,6 +434,17 @@ def test_a_second_turn_belongs_to_the_same_agent_and_moves_its_end() -> None:
     assert ends[1] == at(100)
     assert spans.root["end_time"] == at(300_100)
     assert len(spans.of("agent")) == 1
+
+
+def test_an_agent_whose_process_lives_is_given_more_time() -> None:
+    """A program that is known to live may work on something else between two calls."""
+    script = Script()
+    script.call(0, 100, [QUESTION], [say("assistant", "By ferry.")])
+    inference = Inference()
+    for _ in script.feed(inference):
+        pass
+    assert inference.idle(at(200_000)) == []
+    assert inference.idle(at(700_000)) != []
 
 
 def test_agents_end_when_their_program_does() -> None:
