@@ -156,3 +156,19 @@ class Spans(dict[str, dict[str, Any]]):
     def traces(self) -> set[str]:
         """The traces that the spans belong to."""
         return {span["trace_id"] for span in self.values()}
+
+
+QUESTION = say("user", "How do the parcels get to the islands in winter?")
+RESEARCHER = "You are the researcher."
+
+
+def delegated(script: Script, *, agent: str = RESEARCHER) -> tuple[str, str, str]:
+    """A planner that has one agent look something up; the three calls."""
+    ask = use("c1", "ask_researcher", question="Find the winter timetable of the ferries.")
+    first = script.call(0, 100, [QUESTION], [ask])
+    prompt = say("user", "Find the winter timetable of the ferries.")
+    sub = script.call(110, 200, [prompt], [say("assistant", "Twice a week.")], system=agent)
+    last = script.call(
+        210, 300, [QUESTION, ask, got("c1", "Twice a week.")], [say("assistant", "By ferry.")]
+    )
+    return first, sub, last

@@ -1,0 +1,168 @@
+"""Calls and tool calls found in scripted runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.corpus.infer_support import fold
+from tests.unit.infer.programs import (
+    QUESTION,
+    Script,
+    at,
+    delegated,
+    got,
+    say,
+    use,
+)
+from tracelake.infer import Inference
+from tracelake.model import derived_id
+
+
+def test_a_running_call_and_its_tools_are_told_at_once() -> None:
+    """While a call is in flight its span runs; its tools run until a request brings results."""
+    script = Script()
+    first, _, _ = delegated(script)
+    events: list[dict[str, Any]] = []
+    seen: list[list[tuple[str, str]]] = []
+    for told in script.feed(Inference()):
+        events += told
+        spans = fold(events)
+        seen.append([(s["kind"], s["status"]) for s in spans if s["kind"] != "agent"])
+    assert seen[0] == [("llm", "running")]
+    assert seen[1] == [("llm", "ok"), ("tool", "running")]
+    assert ("tool", "running") in seen[3]
+    assert ("tool", "ok") in seen[4]
+    assert first
+
+
+def test_a_tool_span_holds_parameters_result_and_an_upper_bound() -> None:
+    """Parameters and result as sent; it ends when the result is seen, and says so."""
+    script = Script()
+    first, _, _ = delegated(script)
+    tool = script.spans()[derived_id(first, "tool", 0)]
+    assert tool["tool_name"] == "ask_researcher"
+    assert '"Find the winter timetable of the ferries."' in tool["parameters"]
+    assert tool["result"] == "Twice a week."
+    assert (tool["start_time"], tool["end_time"]) == (at(100), at(210))
+    assert '"duration_bound":"upper"' in tool["attributes"]
+
+
+def test_an_error_flag_decides_and_without_one_the_text_does() -> None:
+    """A flagged result is an error whatever it says; an unflagged one when it reads like one."""
+    script = Script()
+    calls = [use(f"c{n}", "probe", n=n) for n in range(4)]
+    first = script.call(0, 10, [QUESTION], calls)
+    results = [
+        got("c0", "fine", is_error=True),
+        got("c1", "Error: no such file", is_error=False),
+        got("c2", "Error: no such file"),
+        got("c3", "no errors found"),
+    ]
+    script.call(20, 30, [QUESTION, *calls, *results], [say("assistant", "done")])
+    spans = script.spans()
+    statuses = [spans[derived_id(first, "tool", n)]["status"] for n in range(4)]
+    assert statuses == ["error", "ok", "error", "ok"]
+
+
+def test_plain_text_results_are_paired_by_name_and_order() -> None:
+    """A client that drops the calls from its history and sends results as messages."""
+    script = Script()
+    calls = [use("c0", "read_file", path="b.py"), use("c1", "grep", pattern="x")]
+    first = script.call(0, 10, [QUESTION], calls)
+    history = [
+        QUESTION,
+        say("assistant", "Calling tool: grep"),
+        say("user", "Tool result from grep:\nline 1"),
+        say("assistant", "Calling tool: read_file"),
+        say("user", "Tool result from read_file:\ncontent"),
+    ]
+    second = script.call(20, 30, history, [say("assistant", "done")])
+    spans = script.spans()
+    assert "content" in spans[derived_id(first, "tool", 0)]["result"]
+    assert "line 1" in spans[derived_id(first, "tool", 1)]["result"]
+    assert spans.agent_of(first) is spans.agent_of(second)
+
+
+def test_a_final_call_that_is_never_answered_is_ok() -> None:
+    """The last call of a finished program is how it gave its answer, not a lost one."""
+    script = Script()
+    first = script.call(0, 10, [QUESTION], [use("c", "final_answer", answer="By ferry.")])
+    tool = script.spans()[derived_id(first, "tool", 0)]
+    assert (tool["status"], tool["result"]) == ("ok", None)
+    assert '"terminal":true' in tool["attributes"]
+
+
+def test_a_call_that_the_conversation_went_on_without_is_cancelled() -> None:
+    """A tool call without a result in a conversation that goes on was dropped."""
+    script = Script()
+    ask = [use("c0", "grep", x=1), use("c1", "read_file", path="a")]
+    first = script.call(0, 10, [QUESTION], ask)
+    script.call(20, 30, [QUESTION, *ask, got("c0", "x")], [say("assistant", "done")])
+    spans = script.spans()
+    statuses = [spans[derived_id(first, "tool", n)]["status"] for n in range(2)]
+    assert statuses == ["ok", "cancelled"]
+
+
+def test_a_failed_call_that_is_sent_again_is_a_retry_of_the_same_conversation() -> None:
+    """An overloaded provider: the error is an error, the retry goes on in the same thread."""
+    script = Script()
+    failed = script.call(0, 10, [QUESTION], status=529, error="overloaded", outcome="ok")
+    again = script.call(20, 30, [QUESTION], [say("assistant", "By ferry.")])
+    spans = script.spans()
+    assert (spans[failed]["status"], spans[failed]["error"]) == ("error", "overloaded")
+    assert f'"retry_of":"{failed}"' in spans[again]["attributes"]
+    assert spans.root["status"] == "ok"
+    assert len(spans.of("agent")) == 1
+
+
+def test_a_client_that_hangs_up_cancels_its_call_and_keeps_the_partial_answer() -> None:
+    """The partial answer is kept; no tools are made of a broken answer."""
+    script = Script()
+    partial = [say("assistant", "By fer"), use("c", "grep", x=1)]
+    call = script.call(0, 10, [QUESTION], partial, outcome="client_disconnected")
+    spans = script.spans()
+    assert (spans[call]["status"], spans[call]["response"]) == ("cancelled", "By fer")
+    assert spans.of("tool") == []
+    assert spans.root["status"] == "cancelled"
+
+
+def test_results_that_come_before_their_callers_end_are_paired() -> None:
+    """The same for tool results: they wait for the call they answer."""
+    script = Script()
+    ask = use("c", "grep", pattern="x")
+    first = script.call(0, 100, [QUESTION], [ask])
+    script.call(95, 150, [QUESTION, ask, got("c", "found")], [say("assistant", "done")])
+    spans = script.spans()
+    assert spans[derived_id(first, "tool", 0)]["result"] == "found"
+    assert len(spans.of("agent")) == 1
+
+
+def test_a_conversation_kept_by_the_provider_is_one_conversation() -> None:
+    """With `previous_response_id` only what is new is sent; ids link the calls."""
+    script = Script()
+    ask = use("c", "grep", pattern="x")
+    first = script.call(0, 10, [QUESTION], [ask], api="responses", response_id="resp_1")
+    script.call(
+        20, 30, [got("c", "found")], [say("assistant", "done")], api="responses",
+        parameters={"previous_response_id": "resp_1"}, system="",
+    )  # fmt: skip
+    spans = script.spans()
+    assert spans[derived_id(first, "tool", 0)]["result"] == "found"
+    assert len({thread_of(span) for span in spans.of("llm")}) == 1
+    assert len(spans.of("agent")) == 1
+
+
+def thread_of(span: dict[str, Any]) -> str:
+    """The conversation of a call."""
+    import json
+
+    return json.loads(span["attributes"])["thread"]
+
+
+def test_a_tool_that_the_provider_runs_itself_ends_in_the_same_answer() -> None:
+    """Server tools carry their result beside the call."""
+    script = Script()
+    answer = [use("s", "web_search", query="ferry"), got("s", "3 hits"), say("assistant", "So.")]
+    first = script.call(0, 10, [QUESTION], answer)
+    tool = script.spans()[derived_id(first, "tool", 0)]
+    assert (tool["status"], tool["result"]) == ("ok", "3 hits")

@@ -1,0 +1,168 @@
+"""Where traces and agents begin and end in scripted runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.corpus.infer_support import fold
+from tests.unit.infer.programs import (
+    CLIENT,
+    QUESTION,
+    Script,
+    Spans,
+    at,
+    delegated,
+    say,
+)
+from tracelake.infer import Inference, process_key
+from tracelake.model import derived_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def test_auxiliary_calls_are_no_agents() -> None:
+    """Token counts, titles and embeddings hang on the agent of their scope, marked auxiliary."""
+    script = Script()
+    count = script.call(0, 5, [QUESTION], api="count_tokens", system="")
+    main = script.call(10, 20, [QUESTION], [say("assistant", "x")], tools=[{"name": "grep"}])
+    title = script.call(12, 18, [QUESTION], system="Generate a short title for this conversation.")
+    vector = script.call(30, 35, [QUESTION], api="embeddings", system="")
+    spans = script.spans()
+    assert len(spans.of("agent")) == 1
+    assert spans.root["name"] == "planner"
+    assert {spans[s]["parent_id"] for s in (count, main, title, vector)} == {spans.root["span_id"]}
+    assert [spans[s]["auxiliary"] for s in (count, main, title, vector)] == [True, None, True, True]
+    assert spans[vector]["kind"] == "embedding"
+
+
+def test_a_model_list_joins_the_session_that_follows() -> None:
+    """A client that lists models before it names its session leaves no trace of its own."""
+    script = Script()
+    listed = script.call(0, 5, [], api="models", system="")
+    main = script.call(10, 20, [QUESTION], headers={"x-my-session-id": "session-1"})
+    spans = script.spans()
+    assert spans.traces == {"session-1"}
+    assert spans[listed]["parent_id"] == spans[main]["parent_id"]
+
+
+def test_a_model_list_alone_becomes_a_trace_in_the_end() -> None:
+    """Nothing is lost when no real call follows."""
+    script = Script()
+    listed = script.call(0, 5, [], api="models", system="")
+    assert script.spans()[listed]["auxiliary"] is True
+
+
+def test_a_second_turn_belongs_to_the_same_agent_and_moves_its_end() -> None:
+    """After its end by idle time, an agent that is asked again keeps its span."""
+    script = Script(client={"host": "10.0.0.9"})
+    script.call(0, 100, [QUESTION], [say("assistant", "By ferry.")])
+    history = [QUESTION, say("assistant", "By ferry."), say("user", "And in summer?")]
+    script.call(300_000, 300_100, history, [say("assistant", "By ferry too.")])
+    inference = Inference()
+    events: list[dict[str, Any]] = []
+    ends: list[Any] = []
+    for told in script.feed(inference):
+        events += told
+        events += inference.idle(at(200_000)) if len(ends) == 1 else []
+        ends.append(Spans(fold(events)).root["end_time"])
+    events += inference.idle(at(999_000))
+    spans = Spans(fold(events))
+    assert ends[1] == at(100)
+    assert spans.root["end_time"] == at(300_100)
+    assert len(spans.of("agent")) == 1
+
+
+def test_an_agent_whose_process_lives_is_given_more_time() -> None:
+    """A program that is known to live may work on something else between two calls."""
+    script = Script()
+    script.call(0, 100, [QUESTION], [say("assistant", "By ferry.")])
+    inference = Inference()
+    for _ in script.feed(inference):
+        pass
+    assert inference.idle(at(200_000)) == []
+    assert inference.idle(at(700_000)) != []
+
+
+def test_agents_end_when_their_program_does() -> None:
+    """The end of the process ends its agents, once its last call has ended."""
+    script = Script()
+    script.call(0, 100, [QUESTION], [say("assistant", "By ferry.")])
+    inference = Inference()
+    opened, ended = script.feed(inference)
+    key = process_key(CLIENT)
+    assert inference.program_ended(pid_key="another", at=at(50)) == []
+    spans = Spans(fold([*opened, *ended, *inference.program_ended(pid_key=key, at=at(5000))]))
+    assert (spans.root["status"], spans.root["end_time"]) == ("ok", at(100))
+
+
+def test_a_program_that_dies_in_a_call_ends_when_the_call_does() -> None:
+    """In-flight calls are waited for; the agent then ends as its last call did."""
+    script = Script()
+    script.call(0, 100, [QUESTION], [say("assistant", "By f")], outcome="client_disconnected")
+    inference = Inference()
+    feed = script.feed(inference)
+    events = next(feed)
+    assert inference.program_ended(pid_key=process_key(CLIENT), at=at(90)) == []
+    events += next(feed)
+    spans = Spans(fold(events))
+    assert (spans.root["status"], spans.root["end_time"]) == ("cancelled", at(100))
+
+
+def merged(scripts: Iterable[Script]) -> Script:
+    """Several programs at the same time."""
+    together = Script()
+    for script in scripts:
+        together.steps += script.steps
+    return together
+
+
+def test_programs_at_the_same_time_are_traces_of_their_own() -> None:
+    """Equal programs in different processes never share a span."""
+    scripts = [Script(client={**CLIENT, "pid": pid}) for pid in (7, 8)]
+    for script in scripts:
+        delegated(script)
+    spans = merged(scripts).spans()
+    assert len(spans.traces) == 2
+    assert sorted(s["trace_id"] for s in spans.of("agent")) == sorted([*spans.traces] * 2)
+
+
+@pytest.mark.parametrize("header", ["X-Task-ID", "X-Trace-ID", "x-some-session-id"])
+def test_header_scopes_are_never_merged(header: str) -> None:
+    """Two tasks of one process, told apart by a header, are two traces with those ids."""
+    script = Script()
+    for n in range(2):
+        script.call(10 * n, 10 * n + 5, [QUESTION], headers={header: f"task-{n}"})
+    assert script.spans().traces == {"task-0", "task-1"}
+
+
+def test_bodies_alone_link_a_run_of_an_unknown_client() -> None:
+    """Without process and headers, prompts and ids hold a run together."""
+    script = Script(client={"host": "10.0.0.9"})
+    first, sub, last = delegated(script)
+    spans = script.spans()
+    assert len(spans.traces) == 1
+    assert spans.agent_of(sub)["parent_id"] == derived_id(first, "tool", 0)
+    assert spans.agent_of(last) is spans.root
+
+
+def test_a_repeated_first_prompt_of_an_unknown_client_is_a_new_run() -> None:
+    """The same program run again a moment later is another trace."""
+    script = Script(client={"host": "10.0.0.9"})
+    for n in range(2):
+        script.call(100 * n, 100 * n + 5, [QUESTION], [say("assistant", "x")])
+    assert len(script.spans().traces) == 2
+
+
+def test_forgotten_traces_leave_no_memory_behind() -> None:
+    """A long-lived ingest process drops what has been quiet for hours."""
+    script = Script()
+    call, _, _ = delegated(script)
+    inference = Inference()
+    for _ in script.feed(inference):
+        pass
+    assert inference.trace_of(call) is not None
+    inference.idle(at(24 * 3600 * 1000))
+    assert inference.trace_of(call) is None
