@@ -129,4 +129,4 @@ def test_scores_of_all_captures(capsys: pytest.CaptureFixture[str]) -> None:
             cells = "".join(f"{found[k]!s:<26}" for k in ("threads", "agents", "parents", "tools"))
             lines.append(f"{name:<26}{evidence:<10}{cells}")
     with capsys.disabled():
-        print("\n" + "\n".join(lines))  # noqa: T201
+        print("\n" + "\n".join(lines))
