@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -14,6 +15,10 @@ from tracelake.config import Location
 from tracelake.ingest.service import Service
 from tracelake.processes import stop_on_signals, when_parent_ends
 
+#: Slow to load, and loaded before we say that we serve: the first calls would wait for them, and
+#: whose a call is cannot be told once its program has ended.
+_LOADED_EARLY = ("genai_prices", "polars")
+
 
 def main() -> int:
     """Run until SIGTERM, or until the process that started us is gone."""
@@ -23,6 +28,8 @@ def main() -> int:
     parser.add_argument("--hot", required=True, type=Path)
     parser.add_argument("--relay", required=True, help="address of the relay")
     options = parser.parse_args()
+    for name in _LOADED_EARLY:
+        importlib.import_module(name)
     stopping = stop_on_signals()
     when_parent_ends(stopping.set)
     service = Service(
