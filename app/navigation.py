@@ -35,6 +35,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("live", "Live", "Watch a program's agents, model calls and tools as they run."),
     Entry("history", "History", "Find past traces, compare their cost, export them."),
     Entry("playground", "Playground", "Edit a recorded prompt, test it and see what changed."),
+    Entry("replay", "Replay", "Run a recorded program again from any step and compare."),
     Entry("connect", "Connect", "Point a client at Trace Lake, or run the demo."),
     Entry("settings", "Settings", "The lake, its size and health, and how the app looks."),
 )

@@ -30,6 +30,7 @@ from tracelake.replay.source import (
     ToolUse,
     call_to_fork,
     find_run,
+    is_offline,
     read_recording,
     spans_of,
     tools_of,
@@ -137,7 +138,9 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     copy = plan_copy(record, target, request.copy)
     tools = tuple(tools_of(spans))
     calls = sum(one.is_call for one in recording.calls)
-    warnings = (*copy.warnings, *_command_warnings(record, copy), *_key_warnings(record, request))
+    warnings = (*copy.warnings, *_command_warnings(record, copy))
+    if request.allow_live and not is_offline(recording):
+        warnings += tuple(_key_warnings(record))
     return ForkPlan(request, run_id, record, copy, tools, calls, warnings)
 
 
@@ -154,9 +157,9 @@ def _command_warnings(record: RunRecord, copy: CopyPlan) -> list[str]:
     ]
 
 
-def _key_warnings(record: RunRecord, request: ForkRequest) -> list[str]:
+def _key_warnings(record: RunRecord) -> list[str]:
     missing = [name for name in record.environment.get("left_out") or [] if name not in os.environ]
-    if not missing or not request.allow_live:
+    if not missing:
         return []
     return [f"not recorded and not set here: {', '.join(missing)}; live calls may need them"]
 

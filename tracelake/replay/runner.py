@@ -102,6 +102,7 @@ class _Progress:
     session: ReplaySession
     record: RunRecord
     plan: CopyPlan
+    calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     refused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -222,7 +223,7 @@ async def _run(
         "tools": [tool.to_json() for tool in tools_of(spans_of(lake, specification.run_id))],
         "files": _files(tree.changes(before, after)),
     }
-    fork = {**(progress.record.fork or {}), **result}
+    fork = {**(progress.record.fork or {}), **result, "calls": progress.calls}
     ended = replace(progress.record, end_time=utc_now(), exit_code=exit_code, fork=fork)
     await asyncio.to_thread(lake.write, "runs", [ended.to_row()])
     _emit({"event": "ended", "run_id": specification.run_id, **result})
@@ -312,6 +313,7 @@ def _listen(progress: _Progress) -> None:
     report = progress.session.report
 
     def watch(served: Served) -> None:
+        progress.calls.append(asdict(served))
         if report is not None:
             report(served)
         if served.outcome == "refused":

@@ -1,0 +1,153 @@
+"""Two runs side by side: figures, final outputs, both paths on one graph, any pair of spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from app import forks, state
+from app.components import text
+from app.components.diff import side_by_side
+from app.components.replay_graph import render_graph
+
+if TYPE_CHECKING:
+    from tracelake.playground.compare import Delta
+    from tracelake.replay.compare import Comparison, Row
+    from tracelake.replay.fork import ForkState
+
+_MARK = {"same": "=", "changed": "≠", "only_before": "-", "only_after": "+"}
+_WORDS = {
+    "same": "same",
+    "changed": "changed",
+    "only_before": "only before",
+    "only_after": "only after",
+}
+_SHOWN = {
+    "duration_ms": ("Latency", text.duration),
+    "llm_calls": ("LLM calls", text.count),
+    "tokens_input": ("Tokens in", text.count),
+    "tokens_output": ("Tokens out", text.count),
+    "cost_usd": ("Cost", text.cost),
+}
+_PARTS = {"input": "What it was given", "output": "What it answered", "calls": "Tools it called"}
+
+
+def render_comparison(comparison: Comparison, fork: ForkState | None) -> None:
+    """The whole comparison."""
+    _figures(comparison)
+    labels = ["Final output", "Graph", "Spans", "Files"]
+    files: list[dict[str, Any]] = (fork.result.get("files") if fork else None) or []
+    if files:
+        labels[-1] = f"Files ({len(files)})"
+    output, graph, table, changed = st.tabs(labels, key="replay-tabs")
+    with output:
+        if comparison.output_changed:
+            st.html(side_by_side(list(comparison.output), titles=("Before", "After")))
+        else:
+            st.success("The final outputs are the same, word by word.")
+            st.html(side_by_side(list(comparison.output), titles=("Before", "After")))
+    with table:
+        _table(comparison)
+    with graph:
+        _graph(comparison)
+    with changed:
+        _files(files)
+
+
+def _graph(comparison: Comparison) -> None:
+    """Both paths, and the differences of the node that was clicked."""
+    sides = [forks.spans_by_id(one) for one in (comparison.before_trace, comparison.after_trace)]
+    key = f"_replay_clicked {comparison.after_trace}"
+    chosen = state.get(key)
+    clicked = render_graph(comparison, sides[0], sides[1], chosen=chosen)
+    if clicked != chosen:
+        state.put(key, clicked)
+        st.rerun()
+    row = next((row for row in comparison.rows if row.id == clicked), None)
+    if row is None:
+        st.caption("Click a node to compare the two spans word by word.")
+    else:
+        _pair(comparison, row)
+
+
+def _pair(comparison: Comparison, row: Row) -> None:
+    differs = f": differs in {', '.join(row.parts)}" if row.parts else ""
+    st.caption(f"{row.kind} {row.name} is {_WORDS[row.status]}{differs}")
+    for part, chunks in forks.pair(comparison, row.before, row.after).items():
+        st.markdown(f"**{_PARTS[part]}**")
+        st.html(side_by_side(chunks, titles=("Before", "After")))
+
+
+def _figures(comparison: Comparison) -> None:
+    columns = st.columns(len(_SHOWN) + 1)
+    deltas = {delta.name: delta for delta in comparison.totals}
+    for column, (name, (label, form)) in zip(columns, _SHOWN.items(), strict=False):
+        delta = deltas[name]
+        column.metric(label, form(delta.after), _change(delta, form), delta_color="off")
+    columns[-1].metric(
+        "Really spent", text.cost(comparison.spent_usd), help="Cost of the calls that went live."
+    )
+
+
+def _change(delta: Delta, form: Any) -> str | None:
+    change = delta.change
+    if not change:
+        return None
+    return f"{'-' if change < 0 else '+'}{form(abs(change))}"
+
+
+def _table(comparison: Comparison) -> None:
+    """The aligned spans, and the differences of the chosen one below."""
+    only = st.toggle("Only what differs", value=True, key="replay-only")
+    rows = [row for row in comparison.rows if not only or row.status != "same"]
+    if not rows:
+        st.success("Every span is the same.")
+        return
+    event = st.dataframe(
+        [_cells(row) for row in rows],
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"replay-spans-{comparison.after_trace}-{only}",
+        height=min(38 * (len(rows) + 1), 460),
+        column_config={
+            "cost": st.column_config.NumberColumn(format="$%+.5f"),
+            "latency": st.column_config.NumberColumn(format="%+.0f ms"),
+        },
+    )
+    chosen = event["selection"]["rows"]
+    if not chosen or chosen[0] >= len(rows):
+        st.caption("Choose a row to compare the two spans word by word.")
+        return
+    _pair(comparison, rows[chosen[0]])
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    change = {delta.name: delta.change for delta in row.deltas}
+    return {
+        "": _MARK[row.status],
+        "status": _WORDS[row.status],
+        "span": f"{'  ' * row.depth}{row.kind} · {row.name}",
+        "agent": row.agent_name,
+        "answered": row.match,
+        "differs in": ", ".join(row.parts),
+        "tokens": _sum(change["tokens_input"], change["tokens_output"]),
+        "cost": change["cost_usd"],
+        "latency": change["duration_ms"],
+        "before": row.before_text,
+        "after": row.after_text,
+    }
+
+
+def _sum(*numbers: float | None) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def _files(files: list[dict[str, Any]]) -> None:
+    if not files:
+        st.caption("The fork changed no file of its working directory.")
+    for change in files:
+        with st.expander(f"{change['status']} · {change['path']}", expanded=len(files) == 1):
+            st.code(change["diff"] or "binary or too large to show", language="diff")

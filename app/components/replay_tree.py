@@ -1,0 +1,51 @@
+"""The forks of one trace as a tree, to choose one or start another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app import forks, state
+from app.components.replay_setup import FORK
+
+if TYPE_CHECKING:
+    from tracelake.replay.record import RunRecord
+
+_NEW = "new"
+_MARK = {"ok": "●", "error": "▲", "cancelled": "◼", "refused": "▲", "running": "◌"}
+
+
+def render_tree(trace_id: str) -> str | None:
+    """The forks of a trace; gives the chosen one, None for a new fork."""
+    family = forks.family(trace_id)
+    wanted = state.param(FORK)
+    known = [record.run_id for record in family]
+    if wanted and wanted not in known:
+        known.append(wanted)
+    if not known:
+        return None
+    labels = {
+        record.run_id: _label(number, record, family) for number, record in enumerate(family, 1)
+    }
+    chosen = st.pills(
+        "Forks",
+        [_NEW, *known],
+        default=wanted or _NEW,
+        required=True,
+        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or one[:8],
+        key=f"replay-fork-{trace_id}-{wanted}",
+    )
+    fork_id = None if chosen == _NEW else chosen
+    if fork_id != wanted:
+        state.set_params(fork=fork_id)
+        st.rerun()
+    return fork_id
+
+
+def _label(number: int, record: RunRecord, family: list[RunRecord]) -> str:
+    fork = record.fork or {}
+    parents = [one.run_id for one in family]
+    of = f" ⤷ {parents.index(fork['trace_id']) + 1}" if fork.get("trace_id") in parents else ""
+    mark = _MARK.get(str(fork.get("status")), "?")
+    return f"{mark} {number}{of} · {record.start_time:%H:%M:%S}"

@@ -1,0 +1,205 @@
+"""Forks that pages start, watch and compare; they end with the app.
+
+Invariant: a fork is kept by its run id for the whole process, so that any session sees it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from app import service
+from tracelake.ingest import collector
+from tracelake.ingest.recover import exchange_of_row
+from tracelake.replay.answer import read_whole
+from tracelake.replay.compare import Comparison, compare, pair_diff
+from tracelake.replay.fork import (
+    Fork,
+    ForkPlan,
+    ForkRequest,
+    ForkState,
+    forks_of,
+    plan_fork,
+    start_fork,
+)
+from tracelake.replay.source import call_to_fork, spans_of
+from tracelake.wire import read_request
+
+if TYPE_CHECKING:
+    from tracelake.playground.compare import Chunk
+    from tracelake.replay.record import RunRecord
+
+_running: dict[str, Fork] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What can be edited of a recorded call.
+
+    Attributes:
+        text: Its answer as text.
+        answer: Its answer as the provider's whole body, JSON text.
+        request: What was asked, JSON text.
+    """
+
+    text: str
+    answer: str
+    request: str
+
+
+def plan(request: ForkRequest) -> ForkPlan:
+    """What a fork would do.
+
+    Raises:
+        TraceLakeError: It cannot be done; the message says why.
+    """
+    return plan_fork(service.lake(), request)
+
+
+def start(planned: ForkPlan) -> Fork:
+    """Start a fork.
+
+    Raises:
+        TraceLakeError: No collector runs and none could be started.
+    """
+    found = collector.find_running(service.location()) or service.running_collector()
+    fork = start_fork(service.lake(), planned, found)
+    _running[fork.run_id] = fork
+    return fork
+
+
+def running(run_id: str) -> Fork | None:
+    """The fork of that id, if this process started it."""
+    return _running.get(run_id)
+
+
+def state_of(run_id: str) -> ForkState | None:
+    """How far a fork is: live where this process started it, else as its record tells."""
+    if (fork := _running.get(run_id)) is not None:
+        return fork.state
+    record = next((one for one in forks_of(service.lake()) if one.run_id == run_id), None)
+    return None if record is None else _state(record)
+
+
+def _state(record: RunRecord) -> ForkState:
+    fork = record.fork or {}
+    return ForkState(
+        record.run_id,
+        status=fork.get("status") or "running",
+        counts=fork.get("counts") or {},
+        calls=fork.get("calls") or [],
+        result=fork,
+        cwd=record.cwd,
+    )
+
+
+def origin_of(run_id: str) -> str | None:
+    """The trace that a fork repeats."""
+    if (fork := _running.get(run_id)) is not None:
+        return fork.plan.request.trace_id
+    rows = _row(run_id)
+    return rows[0]["forked_from_trace_id"] if rows else None
+
+
+def family(trace_id: str) -> list[RunRecord]:
+    """The forks of a trace, forks of its forks included, oldest first."""
+    records = forks_of(service.lake())
+    known = {trace_id}
+    found: list[RunRecord] = []
+    for record in records:
+        if (record.fork or {}).get("trace_id") in known:
+            known.add(record.run_id)
+            found.append(record)
+    return found
+
+
+def steps(trace_id: str) -> list[dict[str, Any]]:
+    """The model calls of a trace that were answered, in start order."""
+    return [
+        span
+        for span in spans_of(service.lake(), trace_id)
+        if span["kind"] == "llm" and span["status"] in {"ok", "error"}
+    ]
+
+
+def resolve(trace_id: str, span_id: str) -> str | None:
+    """The model call that forking a span edits; None where there is none."""
+    from tracelake.errors import TraceLakeError
+
+    try:
+        return call_to_fork(spans_of(service.lake(), trace_id), span_id)
+    except TraceLakeError:
+        return None
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def recorded(trace_id: str, span_id: str) -> Recorded | None:
+    """What can be edited of a recorded call; None when it did not come through the relay."""
+    rows = (
+        service.lake()
+        .exchanges()
+        .filter(trace_id=trace_id, span_id=span_id)
+        .collect()
+        .rows(named=True)
+    )
+    if not rows:
+        return None
+    exchange = exchange_of_row(rows[0])
+    request = read_request(exchange)
+    if request is None:
+        return None
+    span = next(s for s in spans_of(service.lake(), trace_id) if s["span_id"] == span_id)
+    from tracelake.wire.decode import decode_body
+
+    body = decode_body(exchange.request_body, exchange.header("content-encoding"))
+    return Recorded(
+        text=str(span["response"] or ""),
+        answer=_pretty(read_whole(exchange, request.api)),
+        request=_pretty(json.loads(body)),
+    )
+
+
+def compared(before: str, after: str) -> Comparison | None:
+    """Two traces side by side; None while one of them has no spans."""
+    sides = [(_row(one), spans_of(service.lake(), one)) for one in (before, after)]
+    if not all(rows and spans for rows, spans in sides):
+        return None
+    (first, first_spans), (second, second_spans) = sides
+    return compare(first[0], first_spans, second[0], second_spans)
+
+
+def pair(comparison: Comparison, before: str | None, after: str | None) -> dict[str, list[Chunk]]:
+    """Differences by words of two spans of a comparison."""
+    sides = ((comparison.before_trace, before), (comparison.after_trace, after))
+    found = [
+        next((s for s in spans_of(service.lake(), trace) if s["span_id"] == span), None)
+        for trace, span in sides
+    ]
+    return pair_diff(found[0], found[1])
+
+
+def spans_by_id(trace_id: str) -> dict[str, dict[str, Any]]:
+    """The spans of a trace by id, in start order."""
+    return {str(span["span_id"]): span for span in spans_of(service.lake(), trace_id)}
+
+
+def log_of(run_id: str) -> str:
+    """What the program of a fork printed, its last 20 kB."""
+    path = service.lake().hot.parent / "forks" / run_id / "output.log"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 20_000))
+        return file.read().decode("utf-8", "replace")
+
+
+def _row(trace_id: str) -> list[dict[str, Any]]:
+    return service.lake().traces().filter(trace_id=trace_id).collect().rows(named=True)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

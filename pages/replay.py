@@ -1,0 +1,81 @@
+"""Fork a recorded run at any step, watch it, and compare what came out."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import data, forks, navigation, state
+from app.components import empty
+from app.components.replay_compare import render_comparison
+from app.components.replay_progress import render_calls, render_progress
+from app.components.replay_setup import FORK, render_setup
+from app.components.replay_tree import render_tree
+from tracelake.query.traces import TraceFilter
+
+POLL_S = 0.5
+_LISTED = 200
+
+
+def main() -> None:
+    """Draw the page."""
+    if not data.has_traces():
+        empty.render_empty_lake()
+        return
+    trace_id = _choose_trace()
+    fork_id = render_tree(trace_id)
+    if fork_id is None:
+        render_setup(trace_id)
+        return
+    running = forks.state_of(fork_id)
+    is_over = running is None or running.is_over
+    st.fragment(_fork, run_every=None if is_over else POLL_S)(fork_id)
+
+
+def _fork(fork_id: str) -> None:
+    known = forks.state_of(fork_id)
+    if known is None:
+        st.warning("There is no such fork in this lake.")
+        return
+    render_progress(known)
+    if known.is_over:
+        if state.get("_replay_running") == fork_id:
+            state.drop("_replay_running")
+            st.rerun()
+        origin = forks.origin_of(fork_id)
+        comparison = forks.compared(origin, fork_id) if origin else None
+        if comparison is not None:
+            render_comparison(comparison, known)
+    else:
+        state.put("_replay_running", fork_id)
+    render_calls(known)
+
+
+def _choose_trace() -> str:
+    """The trace to fork: the one in the URL, else the latest; a fork's own origin for a fork."""
+    fork_id = state.param(FORK)
+    wanted = (forks.origin_of(fork_id) if fork_id else None) or state.param(state.Param.TRACE)
+    rows = {r["trace_id"]: r for r in data.list_traces(TraceFilter(), page_size=_LISTED).rows}
+    options = list(rows) if wanted is None or wanted in rows else [wanted, *rows]
+    chosen = st.selectbox(
+        "Run",
+        options,
+        index=options.index(wanted) if wanted else 0,
+        format_func=lambda one: _name(rows.get(one), one),
+        key=f"replay-trace-{wanted}",
+    )
+    if chosen != wanted:
+        state.set_params(trace=chosen, span=None, fork=None)
+    return chosen
+
+
+def _name(row: dict[str, object] | None, trace_id: str) -> str:
+    if row is None:
+        return trace_id
+    forked = " · fork" if row["forked_from_trace_id"] else ""
+    return (
+        f"{row['name'] or trace_id}{forked} · {row['start_time']:%d %b %H:%M:%S} · {trace_id[:8]}"
+    )
+
+
+main()
+navigation.render_link("history", "All traces", icon=":material/history:")
