@@ -135,8 +135,8 @@ def queries(root: Path, spans: int, payload_chars: int) -> None:
     if not lake.files():
         began = time.perf_counter()
         for frame in lake_data.small_spans(days, spans // days, payload_chars):
-            rewrite(stores[0], [], [frame], {})
-            rewrite(stores[1], [], [roll_up(frame)], {})
+            rewrite(stores[0], stores[0].snapshot(), [], [frame], {})
+            rewrite(stores[1], stores[1].snapshot(), [], [roll_up(frame)], {})
         print(f"queries: {spans:,} spans built in {time.perf_counter() - began:.0f} s")
     print(f"queries: {_bytes(lake) / 1e6:.0f} MB in {len(lake.files())} files")
     until = lake_data.T0 + timedelta(days=days)

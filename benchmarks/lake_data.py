@@ -27,6 +27,21 @@ MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5", "gpt-5-mini")
 TOOLS = ("grep", "read_file", "write_file", "run_tests", "list_files")
 
 
+TOOL_DEFINITIONS = [
+    {
+        "name": tool,
+        "description": f"Use {tool} to work on the repository. Paths are relative to its root. "
+        * 2,
+        "input_schema": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("path", "pattern", "reason")},
+            "required": ["path"],
+        },
+    }
+    for tool in TOOLS
+]
+
+
 @lru_cache(maxsize=1)
 def corpus() -> str:
     """Some megabytes of source text, the same for one Python version."""
@@ -49,15 +64,18 @@ def conversations(traces: int, turns: int, seed: int = 1) -> Iterator[dict[str, 
 
 
 def mix(traces: int, seed: int = 2) -> Iterator[dict[str, Any]]:
-    """Events of ordinary runs: 2 to 14 turns, several agents, tools, some failing."""
+    """Events of ordinary runs: 3 to 16 turns an agent, up to three agents, tools, some failing.
+
+    About 8 KB of JSONL a span, which is what recorded runs of coding agents come to.
+    """
     chance = random.Random(seed)
     running: list[_Agent] = []
     for number in range(traces):
-        root = _Agent(f"mix-{number}", chance, chance.randrange(2, 8), AGENTS[0], 800, 1500)
+        root = _Agent(f"mix-{number}", chance, chance.randrange(3, 17), AGENTS[0], 1500, 2500)
         running.append(root)
         for name in chance.sample(AGENTS[1:], chance.randrange(3)):
-            turns = chance.randrange(2, 8)
-            running.append(_Agent(root.trace_id, chance, turns, name, 600, 1200, parent=root))
+            turns = chance.randrange(3, 12)
+            running.append(_Agent(root.trace_id, chance, turns, name, 1000, 2000, parent=root))
     yield from _interleaved(running, chance)
 
 
@@ -91,6 +109,7 @@ class _Agent:
             yield self._event(
                 "llm_call", call, self.span_id, clock[0], status="running", model=model,
                 provider="anthropic", system=system, messages=list(history), source="proxy",
+                tools=TOOL_DEFINITIONS,
             )  # fmt: skip
             answer = text(chance, 400)
             size = sum(len(message["content"]) for message in history) // 4

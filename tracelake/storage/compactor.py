@@ -124,7 +124,7 @@ class Compactor:
         if len(chosen) != len(merge.paths):  # merged or deleted since it was planned
             return None
         try:
-            return rewrite(store, chosen, self._sorted_parts(snapshot, chosen), {})
+            return rewrite(store, snapshot, chosen, self._sorted_parts(snapshot, chosen), {})
         except CommitFailedError as error:
             log.info("a merge of %s met another writer, left for later: %s", merge.date, error)
             return None

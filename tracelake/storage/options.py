@@ -1,9 +1,13 @@
-"""How the tables' object storage is reached, read from the environment as the AWS tools do."""
+"""How the tables' object storage is reached, read from the environment as the AWS tools do.
+
+storage_options(location) -> options for deltalake and polars, None for a local lake
+write_object(uri, data, options)
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracelake.config import Location
@@ -31,3 +35,19 @@ def storage_options(location: Location) -> dict[str, str] | None:
     if options.get("aws_endpoint_url", "").startswith("http://"):
         options["aws_allow_http"] = "true"
     return options
+
+
+def write_object(uri: str, data: bytes, options: dict[str, str]) -> None:
+    """Put one object, whole."""
+    from pyarrow.fs import S3FileSystem
+
+    arguments: dict[str, Any] = {
+        "access_key": options.get("aws_access_key_id"),
+        "secret_key": options.get("aws_secret_access_key"),
+        "session_token": options.get("aws_session_token"),
+        "region": options.get("aws_region"),
+        "endpoint_override": options.get("aws_endpoint_url"),
+    }
+    system = S3FileSystem(**{key: value for key, value in arguments.items() if value})
+    with system.open_output_stream(uri.removeprefix("s3://")) as stream:
+        stream.write(data)

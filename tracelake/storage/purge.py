@@ -50,7 +50,7 @@ def purge(store: DeltaStore, tombstones: Tombstones) -> int:
     gone = sum(file.rows for file in whole)
     gone += sum(file.rows - _kept(snapshot, file, tombstones) for file in partly)
     if whole or partly:
-        rewrite(store, [*whole, *partly], _remaining(snapshot, partly, tombstones), done)
+        rewrite(store, snapshot, [*whole, *partly], _remaining(snapshot, partly, tombstones), done)
     return gone
 
 

@@ -1,6 +1,6 @@
 """Replacing files of a table by better ones, in one commit.
 
-    rewrite(store, removed, frames, transactions)   add the frames' files, remove the others
+    rewrite(store, base, removed, frames, transactions)   add the frames' files, remove the others
 
 Invariants:
 - The new files are complete on the disk before the commit names them; a crash before it leaves
@@ -11,10 +11,11 @@ Invariants:
 
 from __future__ import annotations
 
+import io
 import math
-import os
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,13 +24,14 @@ from deltalake import CommitProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
 from tracelake.storage import files
+from tracelake.storage.options import write_object
 from tracelake.storage.table import ROW_GROUP_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
-    from tracelake.storage.table import DeltaStore, File
+    from tracelake.storage.table import DeltaStore, File, Snapshot
 
 #: Large pages let zstd see the history that one call repeats of the one before.
 PAGE_BYTES = 8 << 20
@@ -37,6 +39,7 @@ PAGE_BYTES = 8 << 20
 
 def rewrite(
     store: DeltaStore,
+    base: Snapshot,
     removed: Iterable[File],
     frames: Iterable[pl.DataFrame],
     transactions: Mapping[str, int],
@@ -45,6 +48,7 @@ def rewrite(
 
     Args:
         store: The table.
+        base: The version that was read: the commit fails if what it removes has gone since.
         removed: Live files that go.
         frames: Rows that come, each frame becoming one file per day; consumed one at a time.
         transactions: Application offsets of the same commit.
@@ -55,7 +59,7 @@ def rewrite(
     Raises:
         deltalake.exceptions.CommitFailedError: Another process removed one of the files.
     """
-    delta = store.create()
+    delta = store.open_at(base)
     added = [action for frame in frames for action in _write(store, frame)]
     now_ms = int(time.time() * 1000)
     gone = [
@@ -84,34 +88,31 @@ def _write(store: DeltaStore, frame: pl.DataFrame) -> list[AddAction]:
 
 def _write_day(store: DeltaStore, rows: pl.DataFrame, day: date) -> AddAction:
     path = f"date={day.isoformat()}/part-{uuid.uuid4()}.zstd.parquet"
-    uri = f"{store.uri}/{path}"
+    how: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": 3,
+        "row_group_size": ROW_GROUP_ROWS,
+        "data_page_size": PAGE_BYTES,
+    }
     if store.is_local:
-        os.makedirs(os.path.dirname(uri), exist_ok=True)
-    rows.rechunk().write_parquet(
-        uri,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=ROW_GROUP_ROWS,
-        data_page_size=PAGE_BYTES,
-        storage_options=store.options,
-    )
+        target = Path(store.uri, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        rows.rechunk().write_parquet(target, **how)
+        files.sync_file(target)
+        size_bytes = target.stat().st_size
+    else:
+        buffer = io.BytesIO()
+        rows.rechunk().write_parquet(buffer, **how)
+        size_bytes = buffer.tell()
+        write_object(f"{store.uri}/{path}", buffer.getvalue(), store.options or {})
     return AddAction(
         path=path,
-        size=_size(store, uri),
+        size=size_bytes,
         partition_values={"date": day.isoformat()},
         modification_time=int(time.time() * 1000),
         data_change=True,
         stats=orjson.dumps(_statistics(rows)).decode(),
     )
-
-
-def _size(store: DeltaStore, uri: str) -> int:
-    if store.is_local:
-        files.sync_file(uri)
-        return os.path.getsize(uri)
-    import fsspec  # type: ignore[import-untyped]
-
-    return int(fsspec.open(uri).fs.size(uri))
 
 
 def _statistics(rows: pl.DataFrame) -> dict[str, Any]:

@@ -21,13 +21,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from tracelake.errors import LakeLocked
 from tracelake.model import new_id
 from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold, files, tombstones
 from tracelake.storage.codec import decode_carry, decode_events, encode
+from tracelake.storage.derive import derive_traces
 from tracelake.storage.exchanges import read_hot
 from tracelake.storage.exchanges import to_frame as exchanges_frame
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
@@ -37,8 +36,6 @@ from tracelake.storage.options import storage_options
 from tracelake.storage.purge import purge
 from tracelake.storage.reader import lagging_traces, to_frame
 from tracelake.storage.reap import reap
-from tracelake.storage.rewrite import rewrite
-from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
 from tracelake.storage.table import DeltaStore, Snapshot
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
@@ -47,8 +44,9 @@ from tracelake.storage.xlog import encode as encode_record
 
 if TYPE_CHECKING:
     import threading
-    from datetime import date
     from pathlib import Path
+
+    import polars as pl
 
     from tracelake.config import Location
     from tracelake.storage.cold import Days
@@ -231,7 +229,7 @@ class Sealer:
         dropped = batch.drop(self._deleted)
         lost = self._give_up_lost(batch, alive)
         if not batch.offsets and not lost and not dropped:
-            written = self._derive_traces(key, spans, traces, lagging, to_frame(()))
+            written = self._derive_traces(key, spans, lagging, to_frame(()))
             return batch, SealReport(carried=len(batch.spans), traces=written)
         rows, amended = self._finished(batch, spans, traces, lagging)
         unfinished = [k for k, span in batch.spans.items() if not span.is_finished]
@@ -240,7 +238,7 @@ class Sealer:
         frame = to_frame(rows)
         self._spans.append(frame, {**batch.offsets, key: number + 1})
         self._spans.sync(spans)
-        written = self._derive_traces(key, self._spans.snapshot(), traces, lagging, frame)
+        written = self._derive_traces(key, self._spans.snapshot(), lagging, frame)
         report = SealReport(batch.count, len(rows), amended, lost, len(unfinished), written)
         return batch, report
 
@@ -319,31 +317,9 @@ class Sealer:
         return rows, amended
 
     def _derive_traces(
-        self, key: str, spans: Snapshot, traces: Snapshot, lagging: set[str], added: pl.DataFrame
+        self, key: str, spans: Snapshot, lagging: set[str], added: pl.DataFrame
     ) -> int:
-        """Bring roll-ups up to the given version of `spans`.
-
-        Args:
-            key: Of the carry, under which it is committed how far the roll-ups are.
-            spans: The version that is being rolled up.
-            traces: The roll-ups so far.
-            lagging: Traces whose roll-up an earlier sealer did not come to write.
-            added: Rows that this seal added to `spans`.
-        """
-        touched = {*added["trace_id"].unique(), *lagging}
-        derived = {key: spans.offset(key), f"{key}.version": max(spans.version, 0)}
-        if not touched:
-            if spans.version >= 0 and traces.offset(key) < derived[key]:
-                self._traces.append(pl.DataFrame(schema=traces.scan().collect_schema()), derived)
-            return 0
-        known = cold.read_trace_days(traces, touched)
-        rows = _spans_of(lagging, spans, known, added)
-        fresh = roll_up(rows)
-        dates: set[date] = set(fresh["date"]) | {first for first, _ in known.values()}
-        replaced = [file for file in traces.files if file.date in dates]
-        kept = traces.scan(replaced).filter(~pl.col("trace_id").is_in(sorted(touched))).collect()
-        rewrite(self._traces, replaced, [pl.concat([kept, fresh])], derived)
-        return fresh.height
+        return derive_traces(self._traces, key, spans, lagging, added)
 
     def _seal_exchanges(self, key: str) -> int:
         segments = list_segments(self._hot, SUFFIX)
@@ -365,23 +341,3 @@ class Sealer:
         self._exchanges.append(frame, {**moved, key: hot.number + 1})
         self._exchanges.sync(snapshot)
         return frame.height
-
-
-def _spans_of(
-    lagging: set[str],
-    spans: Snapshot,
-    known: dict[str, Days],
-    added: pl.DataFrame,
-) -> pl.DataFrame:
-    """All sealed spans of the touched traces; of new traces without reading anything."""
-    days: dict[str, Days | None] = {}
-    came = added.group_by("trace_id").agg(first=pl.col("date").min(), last=pl.col("date").max())
-    for trace_id, first, last in came.iter_rows():
-        if trace_id in known:
-            before = known[trace_id]
-            days[trace_id] = (min(before[0], first), max(before[1], last))
-    days.update(dict.fromkeys(lagging))
-    new = added.filter(~pl.col("trace_id").is_in(sorted(days))).select(NEEDED)
-    if not days:
-        return new
-    return pl.concat([cold.scan_traces(spans, days).select(NEEDED).collect(), new])

@@ -117,7 +117,7 @@ def quarantine(location: Location, report: VerifyReport) -> list[Path]:
             paths = {problem.path for problem in bad}
             live = [f for f in (*snapshot.files, *snapshot.damaged) if f"{name}/{f.path}" in paths]
             if live:
-                rewrite(store, live, [], {})
+                rewrite(store, snapshot, live, [], {})
             for path in sorted(paths):
                 if (root / path).exists():
                     target = root / "quarantine" / path

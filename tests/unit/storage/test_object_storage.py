@@ -1,0 +1,133 @@
+"""Tables on object storage, against a local S3 server: several sealers, none lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import eventually
+from tracelake import Lake
+from tracelake.config import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest.importorskip("moto.server", reason="moto[server] is not installed: no S3 server to test on")
+
+T0 = datetime(2025, 11, 22, 10, tzinfo=UTC)
+
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket on a server of its own; the environment points at it."""
+    from pyarrow.fs import S3FileSystem
+
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SERVER],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        settings = {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            files = S3FileSystem(
+                access_key="test", secret_key="test", region="us-east-1",
+                endpoint_override=f"http://127.0.0.1:{port}", allow_bucket_creation=True,
+            )  # fmt: skip
+            files.create_dir("lake")
+            yield "s3://lake"
+        server.kill()
+
+
+def _append(lake: Lake, trace_id: str, span_id: str, seconds: float, **data: Any) -> None:
+    lake.append(
+        {
+            "event_type": "llm_call",
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "timestamp": T0 + timedelta(seconds=seconds),
+            "data": data,
+        }
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_lake_on_object_storage(bucket: str, tmp_path: Path) -> None:
+    """Seal, amend, compact, delete and read work as on a local disk."""
+    lake = Lake(Location(f"{bucket}/one", tmp_path / "hot"))
+    for number in range(4):
+        _append(lake, f"t{number % 2}", f"s{number}", number)
+        _append(lake, "t0", "open", 0, status="running")
+        lake.seal()
+    _append(lake, "t1", "s1", 60, error_type="Late")
+    before = lake.spans().sort("trace_id", "span_id").collect()
+    assert before.height == 5
+    lake.seal()
+    lake.compact(today=date(2026, 1, 1))
+    after = lake.spans().sort("trace_id", "span_id").collect()
+    assert after.drop("revision").equals(before.drop("revision"))
+    assert len(lake.files()) == 2  # one for each trace: their ranges do not overlap
+    assert lake.trace("t1").height == 2
+    assert lake.traces().collect().height == 2
+    lake.delete("t1")
+    lake.seal()
+    assert set(Lake(lake.location).spans().collect()["trace_id"]) == {"t0"}
+
+
+SEALING = """
+import sys
+from pathlib import Path
+from tracelake import Lake
+from tracelake.config import Location
+name, root, folder = sys.argv[1:]
+lake = Lake(Location(root, Path(folder) / name))
+for number in range(6):
+    lake.append({"event_type": "llm_call", "trace_id": f"{name}-{number}", "span_id": "s",
+                 "timestamp": "2025-11-22T10:00:00Z", "data": {"duration_ms": 1.0}})
+    while True:
+        try:
+            lake.seal()
+            break
+        except Exception as error:
+            print(repr(error)[:200], file=sys.stderr)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sealers_of_several_hosts_lose_nothing(bucket: str, tmp_path: Path) -> None:
+    """Three hosts commit to the same tables at once; each row is there, once."""
+    root = f"{bucket}/many"
+    hosts = [
+        subprocess.Popen([sys.executable, "-c", SEALING, f"h{n}", root, str(tmp_path)])
+        for n in range(3)
+    ]
+    for host in hosts:
+        eventually(lambda one=host: one.poll() is not None, timeout_s=120)
+    assert [host.returncode for host in hosts] == [0, 0, 0]
+    lake = Lake(Location(root, tmp_path / "h0"))
+    assert os.environ["AWS_ENDPOINT_URL"]
+    found = lake.spans().collect()
+    assert sorted(found["trace_id"]) == sorted(f"h{n}-{k}" for n in range(3) for k in range(6))
+    assert lake.traces().collect().height == 18
