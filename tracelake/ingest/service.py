@@ -33,6 +33,7 @@ log = logging.getLogger("tracelake.ingest")
 
 STATE_NAME = "ingest.json"
 SEAL_EVERY_S = 60.0
+COMPACT_EVERY_S = 900.0
 TICK_EVERY_S = 0.5
 STATE_EVERY_S = 2.0
 
@@ -97,9 +98,13 @@ class Service:
         self._pipeline.emit(self._inference.idle(now))
 
     def _seal_loop(self, stopping: threading.Event) -> None:
+        next_compact = time.monotonic() + COMPACT_EVERY_S
         while not stopping.wait(SEAL_EVERY_S):
             try:
                 self._lake.seal()
+                if time.monotonic() >= next_compact:
+                    next_compact = time.monotonic() + COMPACT_EVERY_S
+                    self._lake.compact()
                 self._seal_error = None
             except (LakeError, OSError) as error:
                 self._seal_error = str(error)

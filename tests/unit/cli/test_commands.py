@@ -122,6 +122,37 @@ def test_seal_reports_what_it_moved(lake: Path, capsys: pytest.CaptureFixture[st
     assert tracelake.Lake(lake).spans().collect().height == 4
 
 
+def test_verify_names_what_is_damaged(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A whole lake exits 0; a truncated and an alien file are named, moved aside, and exit 1."""
+    run(capsys, "seal", "--lake", lake)
+    assert run(capsys, "verify", "--lake", lake)[0] == 0
+    (part,) = (lake / "spans").glob("date=*/*.parquet")
+    part.write_bytes(part.read_bytes()[:-100])
+    (part.parent / "alien.parquet").write_bytes(b"not ours")
+    code, out, _ = run(capsys, "verify", "--lake", lake)
+    assert code == 1
+    assert part.name in out
+    assert "alien.parquet" in out
+    code, out, _ = run(capsys, "verify", "--json", "--quarantine", "--lake", lake)
+    assert code == 1
+    assert len(json.loads(out)["quarantined"]) == 2
+    assert run(capsys, "ls", "--lake", lake)[0] == 0
+
+
+def test_rm_deletes_one_trace_or_a_time(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was deleted is gone from every answer; the rest stays."""
+    run(capsys, "seal", "--lake", lake)
+    _, out, _ = run(capsys, "ls", "--json", "--lake", lake)
+    first, second = (json.loads(line)["trace_id"] for line in out.splitlines())
+    assert run(capsys, "rm", "--lake", lake)[0] == 2
+    assert run(capsys, "rm", first, "--yes", "--lake", lake)[0] == 0
+    _, out, _ = run(capsys, "ls", "--json", "--lake", lake)
+    assert [json.loads(line)["trace_id"] for line in out.splitlines()] == [second]
+    assert run(capsys, "rm", first, "--yes", "--lake", lake)[0] == 1
+    assert run(capsys, "rm", "--before", "2999-01-01", "--yes", "--lake", lake)[0] == 0
+    assert run(capsys, "ls", "--json", "--lake", lake)[1] == ""
+
+
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """Each command has help and takes `--lake`."""
     parser = build_parser()
