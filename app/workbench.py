@@ -136,7 +136,11 @@ def of_span(trace_id: str, span_id: str) -> Workbench:
         draft = draft_of(span)
         return Workbench(span=span, original=draft, draft=draft)
 
-    return state.remember(f"_workbench {trace_id} {span_id}", make)
+    bench: Workbench = state.remember(f"_workbench {trace_id} {span_id}", make)
+    if bench.span is not None and bench.span["status"] == "running":
+        # opened while the call was in flight: its answer may be there by now
+        bench.span = data.read_span(trace_id, span_id)
+    return bench
 
 
 def of_scratch(api: DraftApi) -> Workbench:
