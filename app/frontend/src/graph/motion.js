@@ -1,12 +1,14 @@
-// Signs of life. Rings around running nodes are DOM animations on the compositor; only the dashes of
+// Signs of life. Rings around the newest running nodes are stepped DOM animations; only the dashes of
 // running edges need the canvas redrawn, so they tick slowly, slower in large graphs, and the timer
 // ends when nothing runs.
 
 import { h } from "../shared/dom.js";
 
-const TICK_MS = 90;
-const SLOW_TICK_MS = 500;
+const TICK_MS = 140;
+const SLOW_TICK_MS = 700;
 const LARGE = 300;
+/** Rings at once: each costs the compositor a layer. Nodes beyond show their border only. */
+const MAX_RINGS = 10;
 
 export class Motion {
   constructor(cy, layer) {
@@ -19,20 +21,19 @@ export class Motion {
 
   /** Look again at what is running. */
   update() {
-    const running = this.cy.nodes('[status="running"][type!="response"]');
-    const ids = new Set(running.map((node) => node.id()));
+    const running = this.cy.nodes('[status="running"][type!="response"]').toArray();
+    const shown = new Map(running.slice(-MAX_RINGS).map((node) => [node.id(), node]));
     for (const [id, ring] of this.rings) {
-      if (!ids.has(id)) {
-        ring.remove();
-        this.rings.delete(id);
-      }
+      if (shown.has(id)) continue;
+      ring.remove();
+      this.rings.delete(id);
     }
-    running.forEach((node) => {
-      if (this.rings.has(node.id())) return;
+    for (const [id, node] of shown) {
+      if (this.rings.has(id)) continue;
       const ring = h("div", { class: `tl-ring ${node.data("type")}` });
       this.layer.append(ring);
-      this.rings.set(node.id(), ring);
-    });
+      this.rings.set(id, ring);
+    }
     this.place();
     this.edges = this.cy.edges('[status="running"]');
     const pace = this.still.matches || this.edges.empty() ? 0 : this.pace();
@@ -55,7 +56,7 @@ export class Motion {
   }
 
   pace() {
-    return this.cy.nodes().length > LARGE ? SLOW_TICK_MS : TICK_MS;
+    return this.cy.nodes().length > LARGE || this.edges.length > 2 * MAX_RINGS ? SLOW_TICK_MS : TICK_MS;
   }
 
   tick() {

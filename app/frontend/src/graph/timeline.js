@@ -41,6 +41,8 @@ export class Timeline {
   clear() {
     this.spans.clear();
     this.rows = [];
+    this.stale = true;
+    this.axisKey = null;
     this.inner.replaceChildren();
     this.setMoment(null);
   }
@@ -51,19 +53,28 @@ export class Timeline {
       if (node.type === "response" || node.start_ms === null) continue;
       this.spans.set(node.id, { ...node, depth: depthOf(node) });
     }
-    this.rows = [...this.spans.values()].sort((a, b) => a.start_ms - b.start_ms || a.depth - b.depth);
+    this.stale = true;
     const atEnd = this.scroll.scrollTop + this.scroll.clientHeight >= this.scroll.scrollHeight - 2 * ROW;
-    this.draw();
-    if (atEnd && this.anyRunning() && !this.selected) this.scroll.scrollTop = this.scroll.scrollHeight;
-    this.tick();
+    if (this.pending) return;
+    this.pending = requestAnimationFrame(() => {
+      this.pending = null;
+      this.draw();
+      if (atEnd && this.running && !this.selected) this.scroll.scrollTop = this.scroll.scrollHeight;
+      this.tick();
+    });
   }
 
-  anyRunning() {
-    return this.rows.some((row) => row.status === "running");
+  /** Put rows in order and find what all drawing needs, once a change. */
+  arrange() {
+    if (!this.stale) return;
+    this.stale = false;
+    this.rows = [...this.spans.values()].sort((a, b) => a.start_ms - b.start_ms || a.depth - b.depth);
+    this.running = this.rows.filter((row) => row.status === "running").length;
+    this.last = this.rows.reduce((last, row) => Math.max(last, row.end_ms ?? row.start_ms), 0);
   }
 
   tick() {
-    const wanted = this.anyRunning();
+    const wanted = this.running > 0;
     if (wanted && !this.timer) this.timer = setInterval(() => !document.hidden && !this.box.hidden && this.draw(), TICK_MS);
     if (!wanted && this.timer) {
       clearInterval(this.timer);
@@ -73,6 +84,7 @@ export class Timeline {
 
   select(id) {
     this.selected = id?.replace(/:response$/, "") ?? null;
+    this.arrange();
     const at = this.rows.findIndex((row) => row.id === this.selected);
     const { scroll } = this;
     if (at >= 0 && (at * ROW < scroll.scrollTop || (at + 1) * ROW > scroll.scrollTop + scroll.clientHeight))
@@ -82,12 +94,11 @@ export class Timeline {
 
   range() {
     const from = this.rows[0]?.start_ms ?? 0;
-    let to = from + 1;
-    for (const row of this.rows) to = Math.max(to, row.end_ms ?? (row.status === "running" ? Date.now() : row.start_ms));
-    return [from, to];
+    return [from, Math.max(from + 1, this.last, this.running ? Date.now() : 0)];
   }
 
   draw() {
+    this.arrange();
     if (this.box.hidden || !this.rows.length) return;
     const { rows, scroll } = this;
     const [from, to] = (this.extent = this.range());

@@ -13,6 +13,7 @@ const MARGIN = 28;
 const HEAD_ROOM = 52;
 const BAND_TOP = 44; // a lane's band begins this far above its first node
 const MOVE_MS = 420;
+const MANY = 600; // nodes
 
 export class View {
   /**
@@ -36,7 +37,6 @@ export class View {
       maxZoom: 3,
       boxSelectionEnabled: false,
       selectionType: "single",
-      hideEdgesOnViewport: false,
       style: [],
     });
     this.motion = new Motion(this.cy, this.lanes.pulses);
@@ -117,6 +117,8 @@ export class View {
     });
     for (const lane of lanes) this.lanes.put(lane);
     if (places) this.move(places);
+    // read by the renderer at each frame: a large graph pans without its edges
+    cy.renderer().hideEdgesOnViewport = cy.nodes().length > MANY;
     this.motion.update();
     if (fresh.length) {
       if (!this.placed) this.frame();

@@ -1,0 +1,258 @@
+"""The Live page in a real browser: fast, steady, safe, and back after a break."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser import COUNT_NODES, MOUNTS, free_port, open_browser, running_app
+from tests.support import eventually
+from tracelake.lake import Lake
+from tracelake.model import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+GRAPH = "window.tracelakeGraph.live"
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+#: Notes for each new node how long after its event the second frame with it was drawn.
+MEASURE = f"""() => {{
+  const view = {GRAPH}.view;
+  const apply = view.apply.bind(view);
+  window.latencies = [];
+  view.apply = (message) => {{
+    const fresh = (message.nodes ?? []).filter((n) => view.cy.getElementById(n.id).empty());
+    apply(message);
+    requestAnimationFrame(() => requestAnimationFrame(() => {{
+      for (const node of fresh) window.latencies.push(Date.now() - node.start_ms);
+    }}));
+  }};
+}}"""
+#: Pans for two seconds and gives the time of each frame, milliseconds.
+PAN = f"""() => new Promise((resolve) => {{
+  const {{ cy }} = {GRAPH}.view;
+  const frames = [];
+  let last = performance.now();
+  const began = last;
+  const step = (now) => {{
+    frames.push(now - last);
+    last = now;
+    cy.panBy({{ x: Math.sin(now / 200) * 14, y: -9 }});
+    if (now - began < 2000) requestAnimationFrame(step);
+    else resolve(frames.slice(2));
+  }};
+  requestAnimationFrame(step);
+}})"""
+
+
+class Run:
+    """A program that writes its own trace."""
+
+    def __init__(self, lake: Lake, trace_id: str) -> None:
+        self.lake = lake
+        self.trace_id = trace_id
+        self.tell("agent_start", "root", None, role="orchestrator")
+
+    def tell(self, event_type: str, span_id: str, parent: str | None = "root", **data: Any) -> None:
+        """Append one event."""
+        self.lake.append({
+            "event_type": event_type, "trace_id": self.trace_id, "span_id": span_id,
+            "parent_id": parent, "timestamp": utc_now(), "agent_name": "orchestrator", "data": data,
+        })  # fmt: skip
+
+    def call(self, span_id: str, **data: Any) -> None:
+        """A finished model call."""
+        self.tell("llm_call", span_id, status="running", model="claude-sonnet-4-6")
+        self.tell("llm_call", span_id, **{"status": "ok", "response": f"answer {span_id}", **data})
+
+
+@contextmanager
+def serve(lake: Path, port: int | None = None) -> Iterator[str]:
+    """The app on a lake, as `streamlit run app` starts it."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app", "--server.headless", "true"]
+    command += ["--server.port", str(port)]
+    log = lake.with_suffix(".app.log")
+    with running_app(command, port=port, lake=lake, cwd=ROOT, log=log) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, str]]:
+    """An app on a lake of its own."""
+    path = tmp_path_factory.mktemp("live") / "lake"
+    with Lake(path) as lake:
+        Run(lake, "first").call("c")
+        with serve(path) as base:
+            yield lake, base
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of its own for each test."""
+    with open_browser(viewport={"width": 1280, "height": 800}) as page:
+        yield page
+
+
+def show(page: Page, base: str, trace_id: str, nodes: int = 1) -> None:
+    """Open a trace and wait until its graph has that many nodes."""
+    page.goto(f"{base}/live?trace={trace_id}")
+    page.wait_for_function(f"({COUNT_NODES})() >= {nodes}")
+    page.wait_for_function(f"{GRAPH}.state === 'live'")
+
+
+def test_events_are_on_the_screen_within_a_tenth_of_a_second(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """60 events, one mount, the user's zoom kept; the figures are printed."""
+    lake, base = served
+    run = Run(lake, "latency")
+    show(page, base, "latency")
+    page.evaluate(f"{GRAPH}.view.zoomBy(0.8)")
+    page.wait_for_function(f"!{GRAPH}.view.cy.animated()")
+    zoom = page.evaluate(f"{GRAPH}.view.cy.zoom()")
+    page.evaluate(MEASURE)
+    for index in range(60):
+        run.tell("tool_call", f"t{index}", status="running", tool_name=f"tool {index}")
+        run.tell("tool_call", f"t{index}", status="ok")
+        time.sleep(0.1)  # the pace of the program, not a wait
+    page.wait_for_function("window.latencies.length >= 60")
+    took = sorted(page.evaluate("window.latencies"))
+    assert page.evaluate(MOUNTS) == 1
+    assert page.evaluate(f"{GRAPH}.view.cy.zoom()") == zoom
+    p50, p95 = statistics.median(took), took[int(len(took) * 0.95)]
+    print(f"event to pixel: p50 {p50:.0f} ms, p95 {p95:.0f} ms, worst {took[-1]:.0f} ms")
+
+
+def test_two_thousand_nodes_are_painted_and_can_be_panned(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """A large trace opens in seconds and follows the pointer; the figures are printed."""
+    lake, base = served
+    run = Run(lake, "large")
+    for index in range(667):
+        run.call(f"c{index}")
+        run.tell("tool_call", f"t{index}", status="ok", tool_name="grep", result="r")
+    began = time.monotonic()
+    show(page, base, "large", 2002)
+    opened_s = time.monotonic() - began
+    frames = sorted(page.evaluate(PAN))
+    expect(page.locator(".tl-map")).to_be_visible()
+    median, p95 = statistics.median(frames), frames[int(len(frames) * 0.95)]
+    print(f"2,002 nodes: {opened_s:.1f} s from navigation; frame {median:.1f} ms, p95 {p95:.1f} ms")
+
+
+def test_a_click_shows_the_prompt_and_the_address_follows(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """Keys walk through the nodes; the panel, the row and the URL follow; a reload restores it."""
+    lake, base = served
+    run = Run(lake, "clicks")
+    messages = [{"role": "user", "content": "Where is the bug?"}]
+    run.call("one", messages=messages, system="Be brief.")
+    run.call("two", status="error", error="overloaded", response=None)
+    show(page, base, "clicks", 5)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    panel = page.locator(".tl-detail")
+    expect(panel).to_contain_text("Where is the bug?")
+    expect(panel).to_contain_text("answer one")
+    expect(page.locator(".tl-row.on")).to_contain_text("claude-sonnet-4-6")
+    page.wait_for_url("**span=one*")
+    page.keyboard.press("e")
+    expect(panel).to_contain_text("overloaded")
+    page.wait_for_url("**span=two*")
+    page.reload()
+    expect(page.locator(".tl-detail")).to_contain_text("overloaded")
+    page.keyboard.press("Escape")
+    expect(page.locator(".tl-detail")).to_be_hidden()
+
+
+def test_texts_of_a_trace_are_never_markup(page: Page, served: tuple[Lake, str]) -> None:
+    """Markup in names, prompts, answers, results and errors is shown as it was written."""
+    lake, base = served
+    run = Run(lake, "hostile")
+    messages = [{"role": "user", "content": f"{HOSTILE} ![x](http://evil.example/x.png)"}]
+    run.call("c", model=HOSTILE, messages=messages, response=HOSTILE, system=HOSTILE)
+    run.tell("tool_call", "t", status="error", tool_name=HOSTILE, result=HOSTILE, error=HOSTILE)
+    foreign: list[str] = []
+    page.on("request", lambda sent: foreign.append(sent.url))
+    show(page, base, "hostile", 4)
+    for _ in range(3):
+        page.keyboard.press("j")
+        expect(page.locator(".tl-detail h3")).to_be_visible()
+    page.keyboard.press("k")
+    expect(page.locator(".tl-detail")).to_contain_text("<script>")
+    page.evaluate(f"{GRAPH}.view.cy.nodes().forEach((n) => n.emit('mouseover'))")
+    assert page.locator(".tl-graph img, .tl-graph script").count() == 0
+    assert page.title() != "owned"
+    assert not [url for url in foreign if not url.startswith((base, "data:", "blob:", "ws:"))]
+
+
+def test_the_layout_switches_and_nothing_is_lost(page: Page, served: tuple[Lake, str]) -> None:
+    """The hierarchy moves every node, the lanes bring each back to where it was."""
+    lake, base = served
+    run = Run(lake, "layouts")
+    for index in range(4):
+        run.call(f"c{index}")
+    places = f"() => {GRAPH}.view.cy.nodes().map((n) => [n.id(), n.position().x, n.position().y])"
+    show(page, base, "layouts", 9)
+    before = page.evaluate(places)
+    page.get_by_role("button", name="Hierarchy").click()
+    page.wait_for_function(f"(before) => String(({places})()) !== String(before)", arg=before)
+    page.get_by_role("button", name="Lanes").click()
+    page.wait_for_function(f"(before) => String(({places})()) === String(before)", arg=before)
+
+
+def test_without_a_socket_the_page_polls_and_says_so(page: Page, served: tuple[Lake, str]) -> None:
+    """Where no WebSocket can be had the graph still grows and clicks still open spans."""
+    lake, base = served
+    run = Run(lake, "polling")
+    page.route_web_socket("**/ws/traces/**", lambda socket: socket.close())
+    page.goto(f"{base}/live?trace=polling")
+    expect(page.locator(".tl-chip")).to_have_text("polling")
+    run.call("c", messages=[{"role": "user", "content": "polled prompt"}])
+    page.wait_for_function(f"({COUNT_NODES})() >= 3")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator(".tl-detail")).to_contain_text("polled prompt")
+    assert page.evaluate(MOUNTS) == 1
+
+
+def test_eight_tabs_are_live_at_once(page: Page, served: tuple[Lake, str]) -> None:
+    """A browser may watch many runs in many tabs; all of them get the news."""
+    lake, base = served
+    run = Run(lake, "tabs")
+    tabs = [page, *(page.context.new_page() for _ in range(7))]
+    for tab in tabs:
+        show(tab, base, "tabs")
+    run.call("c")
+    for tab in tabs:
+        tab.wait_for_function(f"({COUNT_NODES})() === 3")
+
+
+def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Path) -> None:
+    """A restarted server is found again without a reload; what was missed is there."""
+    path = tmp_path / "lake"
+    with Lake(path) as lake:
+        run = Run(lake, "restart")
+        with serve(path) as base:
+            show(page, base, "restart")
+        expect(page.locator(".tl-chip")).not_to_have_text("live")
+        run.call("c")
+        with serve(path, port=int(base.rsplit(":", 1)[1])):
+            page.wait_for_function(f"({COUNT_NODES})() === 3", timeout=60_000)
+            eventually(lambda: page.evaluate(f"{GRAPH}.state") == "live", timeout_s=60)
+            page.goto("about:blank")
