@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    import subprocess
 
 FRONTEND = Path("app/frontend")
 BUNDLES = Path("tracelake/_ui/frontend")
 #: What a wheel carries beside the package: folder of the repository -> folder of the wheel.
 UI_FOLDERS = {"app": "tracelake/_ui/app", "pages": "tracelake/_ui/pages"}
-#: Streamlit reads the settings beside the script it runs, and components beside the package.
-UI_FILES = {
-    ".streamlit/config.toml": "tracelake/_ui/app/.streamlit/config.toml",
-    "pyproject.toml": "tracelake/pyproject.toml",
-}
+#: Streamlit finds the components of a package by the settings file beside it.
+UI_FILES = {"pyproject.toml": "tracelake/pyproject.toml"}
 
 
 class FrontendBuildHook(BuildHookInterface[Any]):
@@ -89,9 +88,7 @@ def ui_files(root: Path) -> dict[str, str]:
                 and inside.parts[0] != "frontend"
             ):
                 found[str(path)] = f"{target}/{inside.as_posix()}"
-    for name, target in UI_FILES.items():
-        if (root / name).is_file():
-            found[str(root / name)] = target
+    found |= {str(root / name): target for name, target in UI_FILES.items()}
     return found
 
 
