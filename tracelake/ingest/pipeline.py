@@ -9,6 +9,7 @@ Invariants:
 
 from __future__ import annotations
 
+import functools
 import heapq
 import logging
 from dataclasses import dataclass, replace
@@ -54,6 +55,8 @@ class Pipeline:
         append: Takes one event; returning means that it is kept.
         done: Told the exchange, its trace and its client once all its events are kept.
         identify: Finds the client program of a fresh exchange; the keys of `Exchange.client`.
+        name_of_run: The name a user gave a recorded run, None where there is none; the root of
+            the run's trace, and so the trace, is called by it.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class Pipeline:
         append: Callable[[dict[str, Any]], None],
         done: Callable[[str, str | None, dict[str, Any]], None],
         identify: Callable[[Exchange], dict[str, Any]],
+        name_of_run: Callable[[str], str | None] = lambda _run_id: None,
     ) -> None:
         self._inference = inference
         self._append = append
         self._done = done
         self._identify = identify
+        self._name_of_run = functools.lru_cache(maxsize=1024)(name_of_run)
         self._open: dict[str, tuple[Exchange, Request | None]] = {}
         self._recovered_open: set[str] = set()
         self._recovered_ended: set[str] = set()
@@ -112,8 +117,16 @@ class Pipeline:
     def emit(self, events: Iterable[dict[str, Any]]) -> None:
         """Append events that the inference gave outside an exchange (ends of agents)."""
         for event in events:
-            self._append(event)
+            self._append(self._named(event))
             self.counters.events += 1
+
+    def _named(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The event, under the run's name where it tells of the root agent of a recorded run."""
+        if event["data"].get("role") != "orchestrator":
+            return event
+        # the trace of a run has the run's id
+        name = self._name_of_run(event["trace_id"])
+        return event if name is None else {**event, "data": {**event["data"], "name": name}}
 
     def _opened(self, exchange: Exchange, *, emit: bool) -> None:
         request: Request | None = None

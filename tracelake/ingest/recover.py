@@ -1,4 +1,4 @@
-"""What a new ingest process must know of the exchanges that an earlier one has read."""
+"""What ingest reads back from the lake: exchanges that were read before, and runs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def read_recent(lake: Lake, now: datetime) -> list[tuple[Exchange, bool]]:
         .collect()
     )
     return [_exchange(row) for row in frame.iter_rows(named=True)]
+
+
+def name_of_run(lake: Lake, run_id: str) -> str | None:
+    """What a recorded run is called, None where no run of that id was recorded."""
+    rows = lake.records("runs").filter(run_id=run_id).select("name").collect()
+    return rows["name"][0] if rows.height else None
 
 
 def exchange_of_row(row: dict[str, Any]) -> Exchange:

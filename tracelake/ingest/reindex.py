@@ -6,12 +6,13 @@ that nothing changed about stay as they are. What a person or a Tracer wrote is 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracelake.infer import Inference
 from tracelake.ingest.pipeline import Pipeline
-from tracelake.ingest.recover import exchange_of_row
+from tracelake.ingest.recover import exchange_of_row, name_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ def reindex(
         append=lake.append,
         done=_nothing,
         identify=lambda _exchange: {},
+        name_of_run=functools.partial(name_of_run, lake),
     )
 
     def read() -> Iterator[tuple[Exchange, bool]]:

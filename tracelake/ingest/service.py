@@ -6,6 +6,7 @@ had not finished stands in the hot folder and is read again by the next one.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ from tracelake.errors import LakeError
 from tracelake.infer import Inference, process_key
 from tracelake.ingest.client import ClientWatch
 from tracelake.ingest.pipeline import Pipeline
-from tracelake.ingest.recover import read_recent
+from tracelake.ingest.recover import name_of_run, read_recent
 from tracelake.lake import Lake
 from tracelake.model import to_iso, utc_now
 from tracelake.storage.files import atomic_write
@@ -57,6 +58,7 @@ class Service:
             append=self._lake.append,
             done=self._log.done,
             identify=self._clients.identify,
+            name_of_run=functools.partial(name_of_run, self._lake),
         )
         self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
         self._seal_error: str | None = None

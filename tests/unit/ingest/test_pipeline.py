@@ -140,6 +140,22 @@ def test_one_unreadable_exchange_stops_nobody(
     assert answers[-1] == "answer 2"
 
 
+def test_a_recorded_run_names_its_trace(tmp_path: Path) -> None:
+    """The name that a user gave a run is the name of the trace; agents keep their own."""
+    lake = Lake(tmp_path)
+    pipeline = Pipeline(
+        inference=Inference(),
+        append=lake.append,
+        done=ExchangeLog(lake.hot).done,
+        identify=lambda _exchange: {},
+        name_of_run={"run-1": "nightly check"}.get,
+    )
+    for record in records(call(1, start_s=0, end_s=1)):
+        pipeline.handle(record)
+    assert lake.traces().collect()["name"].to_list() == ["nightly check"]
+    assert lake.traces().collect()["agents"].to_list() != ['["nightly check"]']
+
+
 def test_openings_and_ends_come_in_order_of_time() -> None:
     """An end at the moment of an opening comes first; a call in flight has no end."""
     calls = [
