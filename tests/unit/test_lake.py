@@ -370,6 +370,21 @@ def test_exchanges_are_sealed_when_ended_and_done(lake: Lake) -> None:
     assert lake.seal().exchanges == 0
 
 
+def test_segments_of_exchanges_wait_for_who_derives_spans(lake: Lake) -> None:
+    """An exchange that nobody has read yet stays in its segment, whatever was sealed."""
+    log = ExchangeLog(lake.hot)
+    exchange = Exchange("e1", T0, "POST", "/v1/messages", "anthropic", (), b"ask", end_time=T0)
+    log.opened(exchange)
+    log.ended(exchange)
+    log.close()
+    eager = Sealer(lake.location, reap_grace_s=0)
+    assert (eager.seal().reaped, eager.seal().reaped) == (0, 0)
+    log.done("e1", "t1", None)
+    log.close()
+    assert eager.seal().reaped == 2
+    assert lake.exchanges().collect()["trace_id"].to_list() == ["t1"]
+
+
 def test_a_local_date_never_decides_the_partition(lake: Lake, monkeypatch: Any) -> None:
     """The partition is the UTC day, wherever the machine stands."""
     monkeypatch.setenv("TZ", "Pacific/Auckland")

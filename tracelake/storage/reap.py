@@ -1,7 +1,10 @@
 """Deleting what the hot folder no longer needs.
 
-Invariant: a segment goes only when nobody writes it, all of it is committed, and a grace has
-passed. A reader that still meant to read it looks again and finds its rows sealed.
+Invariants:
+- A segment goes only when nobody writes it, all of it is committed, and a grace has passed. A
+  reader that still meant to read it looks again and finds its rows sealed.
+- A segment of exchanges stays until spans were derived from all of them: whoever derives spans
+  reads segments, not the carry, and may have been away.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracelake.storage import files
+from tracelake.storage.hot import carry_path
 from tracelake.storage.segment import is_locked, list_segments, read_segment
 from tracelake.storage.xlog import SUFFIX, CorruptRecord, read_records
 
@@ -34,12 +38,15 @@ def reap(hot: Path, suffix: str, snapshot: Snapshot, key: str, grace_s: float) -
     """
     reaped = 0
     now = time.time()
+    number = snapshot.offset(key)
+    waiting: set[str] = set()
+    if suffix == SUFFIX and number:
+        waiting = {record.span_id for record in read_records(carry_path(hot, number, SUFFIX))[0]}
     for name, path in list_segments(hot, suffix).items():
         if now - path.stat().st_mtime < grace_s or is_locked(path):
             continue
-        if _is_consumed(path, snapshot.offset(name), suffix):
+        if _is_consumed(path, snapshot.offset(name), suffix, waiting):
             reaped += files.remove(path)
-    number = snapshot.offset(key)
     for path in hot.glob(f"carry-*{suffix}"):
         digits = path.stem.removeprefix("carry-")
         is_old = digits.isdigit() and int(digits) < number
@@ -48,11 +55,13 @@ def reap(hot: Path, suffix: str, snapshot: Snapshot, key: str, grace_s: float) -
     return reaped
 
 
-def _is_consumed(path: Path, offset: int, suffix: str) -> bool:
+def _is_consumed(path: Path, offset: int, suffix: str, waiting: set[str]) -> bool:
     """Whether only a torn tail, which nobody was told is safe, may stand after the offset."""
     if suffix != SUFFIX:
         return read_segment(path, offset)[1] == offset
     try:
-        return read_records(path, offset)[1] == offset
+        if read_records(path, offset)[1] != offset:
+            return False
+        return waiting.isdisjoint(record.span_id for record in read_records(path)[0])
     except CorruptRecord:
         return False
