@@ -6,11 +6,11 @@ import sys
 from pydantic_ai import Agent, ModelRetry
 
 meteorologist = Agent(
-    "anthropic:claude-sonnet-4-5",
+    "anthropic:claude-sonnet-4-6",
     instructions="You are a meteorologist. Look the figures up before you answer.",
 )
 editor = Agent(
-    "anthropic:claude-sonnet-4-5",
+    "anthropic:claude-sonnet-4-6",
     instructions="You are the editor of a weather bulletin. Get a report for every city.",
 )
 
@@ -32,7 +32,7 @@ async def city_report(city: str) -> str:
 async def publish(headline: str) -> str:
     """Publish the bulletin."""
     if len(headline) > 40:
-        raise ModelRetry("the headline is too long: at most 40 characters")
+        raise ModelRetry("the headline is too long")
     return "published"
 
 

@@ -202,7 +202,7 @@ PYDANTIC_DELEGATION = Scenario(
             "You are the editor",
             steps=[
                 [call("city_report", city="Oslo"), call("city_report", city="Lima")],
-                [call("publish", headline="Snow in Oslo, sun in Lima, and all that it means")],
+                [call("publish", headline="Snow in Oslo and sun in Lima, all day long")],
                 [call("publish", headline="Snow in Oslo, sun in Lima")],
             ],
             closing="The bulletin is out.",
@@ -239,7 +239,7 @@ editor
       llm
       llm
       tool station_data(Callao) ok = station Callao: 1013 hPa, rising
-  tool publish(Snow in Oslo, sun in Lima, and all that it means) error = the headline is too long: at most 40 characters
+  tool publish(Snow in Oslo and sun in Lima, all day long) error = the headline is too long
   tool publish(Snow in Oslo, sun in Lima) ok = published
 """,
 )
