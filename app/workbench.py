@@ -32,6 +32,7 @@ class Workbench:
         draft: As it stands now.
         revision: Rises when the editors must show other values than those typed into them.
         trials: The tests of this session, oldest first.
+        first_shown: Number of the first test of the latest round, None before the first.
     """
 
     span: dict[str, Any] | None
@@ -39,6 +40,7 @@ class Workbench:
     draft: Draft
     revision: int = 0
     trials: list[Trial] = field(default_factory=list[Trial])
+    first_shown: int | None = None
 
     @property
     def edits(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tracelake.playground.draft import DraftApi
 
 POLL_S = 0.3
+#: So many of the latest tests can be picked above the answer; the list of tests has all.
+_PILLS = 10
 #: What stands in the control and in the URL, for each wire format.
 _FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
 
@@ -176,8 +178,8 @@ def send(
     if not target.base_url:
         st.error("Say which base URL to send to.")
         return
+    bench.first_shown = len(all_tests(bench)) + 1
     bench.test(target, variants)
-    state.drop("shown-test")
     st.rerun()
 
 
@@ -215,16 +217,17 @@ def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> N
             st.caption("Edit anything at the left and press Test Prompt to compare.")
             answers.render_answer(original, title="Recorded answer")
         return
-    numbers = list(range(1, len(tests) + 1))
-    shown = numbers[-1]
+    numbers = list(range(1, len(tests) + 1))[-_PILLS:]
+    shown = bench.first_shown if bench.first_shown in numbers else numbers[-1]
     if len(tests) > 1:
         shown = st.pills(
             "Test",
             numbers,
             format_func=lambda number: answers.label(tests[number - 1], number),
-            default=numbers[-1],
+            default=shown,
             required=True,
-            key="shown-test",
+            # a key of its own for each round of tests, so that the new ones are shown first
+            key=f"shown-test-{bench.first_shown}",
             label_visibility="collapsed",
         )
     test = tests[shown - 1]

@@ -9,20 +9,26 @@ import streamlit as st
 from tracelake.playground.compare import Chunk, word_diff
 
 
-def render_diff(before: str, after: str, *, titles: tuple[str, str]) -> None:
+def render_diff(
+    before: str, after: str, *, titles: tuple[str, str], is_partial: bool = False
+) -> None:
     """Draw two texts side by side.
 
     Args:
         before: At the left; what is only here is marked as removed.
         after: At the right; what is only here is marked as added.
         titles: Above the panes.
+        is_partial: More of `after` may come, so what it lacks at the end is not marked yet.
     """
-    st.html(side_by_side(word_diff(before, after), titles=titles))
+    chunks = word_diff(before, after)
+    waiting = chunks.pop().text if is_partial and chunks and chunks[-1].op == "removed" else ""
+    st.html(side_by_side(chunks, titles=titles, waiting=waiting))
 
 
-def side_by_side(chunks: list[Chunk], *, titles: tuple[str, str]) -> str:
-    """The two panes as HTML; every chunk escaped."""
+def side_by_side(chunks: list[Chunk], *, titles: tuple[str, str], waiting: str = "") -> str:
+    """The two panes as HTML; every chunk escaped; `waiting` ends the left one, unmarked."""
     left = "".join(_marked(chunk, "removed", "del") for chunk in chunks if chunk.op != "added")
+    left += escape(waiting)
     right = "".join(_marked(chunk, "added", "ins") for chunk in chunks if chunk.op != "removed")
     panes = zip(titles, (left, right), strict=True)
     return f'<div class="tl-diff">{"".join(_pane(title, body) for title, body in panes)}</div>'
