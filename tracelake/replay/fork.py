@@ -240,6 +240,12 @@ class Fork:
                 raise TimeoutError(f"fork {self.run_id} still runs after {timeout_s} s")
         return self.state
 
+    def wait_up_to(self, timeout_s: float) -> ForkState:
+        """Wait for the end, or for this long; how far it is then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_read, timeout_s)
+        return self.state
+
     def close(self) -> None:
         """Cancel it if it still runs, and wait until nothing of it does."""
         self.cancel()

@@ -1,0 +1,199 @@
+"""One replayed run: what its calls are answered with, in which order, and when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.unit.replay.exchanges import chat, completion, exchange, user
+from tracelake.control import Answer, Call, Forward
+from tracelake.errors import NoRecordedMatch
+from tracelake.replay.recording import Recording
+from tracelake.replay.session import Edit, Options, ReplaySession, Served
+
+RUN_1 = "6f1d1a52-5d0c-4e0e-9f1c-6d7261636b65"
+RUN_2 = "0b2c9a11-77aa-4d3e-8c55-0123456789ab"
+
+
+def call(body: dict[str, Any], span_id: str = "new") -> Call:
+    """A call as the relay hands it over."""
+    return Call(exchange(body, span_id=span_id), "http://upstream/v1/chat/completions")
+
+
+def session(*calls: Any, **options: Any) -> tuple[ReplaySession, list[Served]]:
+    """A session over recorded (body, answer text) pairs, one after the other, and its report."""
+    recorded = [
+        exchange(body, completion(text), span_id=f"s{at}", at_s=at * 2)
+        for at, (body, text) in enumerate(calls)
+    ]
+    told: list[Served] = []
+    made = ReplaySession(Recording("original", recorded), Options(**options), report=told.append)
+    return made, told
+
+
+async def ask(session: ReplaySession, body: dict[str, Any], span_id: str = "new") -> Any:
+    """The reply to one call; the answer counts as sent."""
+    made = call(body, span_id)
+    reply = await session.handle(made)
+    session.over(made, status=200)
+    return reply
+
+
+def text_of(reply: Any) -> str:
+    """What an answer said."""
+    assert isinstance(reply, Answer)
+    assert isinstance(reply.body, bytes)
+    return json.loads(reply.body)["choices"][0]["message"]["content"]
+
+
+def test_later_answers_name_this_runs_ids() -> None:
+    """The client minted another agent id: a later recorded answer names the new one."""
+    follow = [{"role": "assistant", "content": "ok"}, user("what now?")]
+
+    def second(run: str) -> dict[str, Any]:
+        return {**chat(), "messages": [*chat(f"agent {run} is up")["messages"], *follow]}
+
+    replay, told = session(
+        (chat(f"agent {RUN_1} is up"), "ok"), (second(RUN_1), f"wait for agent {RUN_1}")
+    )
+
+    async def main() -> None:
+        assert text_of(await ask(replay, chat(f"agent {RUN_2} is up"))) == "ok"
+        assert text_of(await ask(replay, second(RUN_2))) == f"wait for agent {RUN_2}"
+
+    asyncio.run(main())
+    assert [served.outcome for served in told] == ["volatile", "volatile"]
+
+
+def test_answers_name_the_folder_of_the_copy() -> None:
+    """A recorded tool call with an absolute path must not write into the original directory."""
+    replay, _ = session((chat("go"), "edit /home/u/p/a.py"), paths={"/home/u/p": "/forks/1/work"})
+    reply = asyncio.run(ask(replay, chat("go")))
+    assert text_of(reply) == "edit /forks/1/work/a.py"
+
+
+def test_answers_keep_the_order_in_which_they_had_come() -> None:
+    """Of two calls side by side the one that finished first is answered first again."""
+    recorded = [
+        exchange(chat("slow"), completion("slow"), span_id="slow", at_s=0, took_s=5),
+        exchange(chat("fast"), completion("fast"), span_id="fast", at_s=1, took_s=1),
+    ]
+    replay = ReplaySession(Recording("original", recorded), Options())
+    order: list[str] = []
+
+    async def one(name: str, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        order.append(text_of(await ask(replay, chat(name), name)))
+
+    async def main() -> None:
+        await asyncio.gather(one("slow", 0), one("fast", 0.2))
+
+    asyncio.run(main())
+    assert order == ["fast", "slow"]
+
+
+def test_a_call_that_never_comes_is_waited_for_once() -> None:
+    """A program that left a call out goes on after three seconds, and then at full speed."""
+    recorded = [
+        exchange(chat("dropped"), completion("x"), span_id="a", at_s=0),
+        exchange(chat("one"), completion("one"), span_id="b", at_s=2),
+        exchange(chat("two"), completion("two"), span_id="c", at_s=4),
+    ]
+    replay = ReplaySession(Recording("original", recorded), Options())
+
+    async def main() -> list[float]:
+        took: list[float] = []
+        for name in ("one", "two"):
+            began = time.monotonic()
+            await ask(replay, chat(name))
+            took.append(time.monotonic() - began)
+        return took
+
+    first, second = asyncio.run(main())
+    assert 2.5 < first < 10
+    assert second < 1
+
+
+def test_after_the_edit_nearly_equal_calls_are_not_served() -> None:
+    """A stale answer to a question that changed because of the edit would hide the change."""
+    lines = "\n".join(f"line {word}" for word in "abcdefghijkl")
+    edit = Edit(response_text="another answer")
+    replay, told = session(
+        (chat("plan"), "the plan"), (chat(f"{lines}\nthe plan"), "old"), span_id="s0", edit=edit
+    )
+
+    async def main() -> None:
+        assert text_of(await ask(replay, chat("plan"))) == "another answer"
+        assert isinstance(await ask(replay, chat(f"{lines}\nanother answer")), Forward)
+
+    asyncio.run(main())
+    assert [served.outcome for served in told] == ["edited", "live"]
+    assert told[0].original_span_id == "s0"
+
+
+def test_an_edited_request_is_forwarded_instead_of_the_programs() -> None:
+    """The upstream gets the edited body; what came before it is answered here."""
+    edited = chat("plan, briefly")
+    replay, _ = session(
+        (chat("hello"), "hi"), (chat("plan"), "x"), span_id="s1", edit=Edit(request_body=edited)
+    )
+
+    async def main() -> None:
+        assert isinstance(await ask(replay, chat("hello")), Answer)
+        reply = await ask(replay, chat("plan"))
+        assert isinstance(reply, Forward)
+        assert json.loads(reply.body or b"") == edited
+        assert dict(reply.headers)["x-tracelake-match"] == "edited"
+
+    asyncio.run(main())
+
+
+def test_without_live_calls_the_first_miss_ends_the_replay() -> None:
+    """It names the nearest recording, and every later call is refused too."""
+    replay, told = session((chat("fix the parser"), "x"), allow_live=False, fuzzy=False)
+
+    async def main() -> None:
+        with pytest.raises(NoRecordedMatch, match="fix the lexer"):
+            await ask(replay, chat("fix the lexer"))
+        with pytest.raises(NoRecordedMatch, match="span s0"):
+            await ask(replay, chat("fix the parser"))
+
+    asyncio.run(main())
+    assert [served.outcome for served in told] == ["refused"]
+    assert not replay.all_matched
+
+
+def test_every_answer_says_where_it_comes_from() -> None:
+    """Level, original span and original trace stand in headers that the relay records."""
+    replay, _ = session((chat("go"), "x"))
+    headers = dict(asyncio.run(ask(replay, chat("go"))).headers)
+    assert headers["x-tracelake-match"] == "exact"
+    assert headers["x-tracelake-original-span"] == "s0"
+    assert headers["x-tracelake-forked-from"] == "original"
+    assert replay.all_matched
+
+
+def test_recorded_pace_gives_a_stream_as_slowly_as_it_came() -> None:
+    """The first piece comes after the recorded time to first byte, the last at the end."""
+    stream = b"".join(b'data: {"choices":[]}\n\n' for _ in range(4)) + b"data: [DONE]\n\n"
+    recorded = exchange(chat("go", stream=True), stream, span_id="s0", took_s=0.6)
+    replay = ReplaySession(Recording("original", [recorded]), Options(pace="recorded"))
+
+    async def main() -> tuple[bytes, float, float]:
+        reply = await ask(replay, chat("go", stream=True))
+        began = time.monotonic()
+        pieces: list[bytes] = []
+        first = 0.0
+        async for piece in reply.body:
+            first = first or time.monotonic() - began
+            pieces.append(piece)
+        return b"".join(pieces), first, time.monotonic() - began
+
+    body, first, whole = asyncio.run(main())
+    assert body == stream
+    assert 0.25 < first < whole
+    assert 0.55 < whole < 5
