@@ -10,9 +10,8 @@ from typing import Any
 from tracelake.infer.phrases import embedded_json
 
 #: Ranks of a name's origin; a better one replaces a weaker one.
-FROM_HEADER, FROM_RESULT, FROM_ARGUMENT, FROM_TOOL, FROM_PROMPT, FROM_PROGRAM, UNNAMED = (
-    7, 6, 5, 4, 3, 2, 1,
-)  # fmt: skip
+FROM_HEADER, FROM_RESULT, FROM_ARGUMENT, FROM_TOOL = 8, 7, 6, 5
+FROM_PROMPT, FROM_ACTION, FROM_PROGRAM, UNNAMED = 4, 3, 2, 1
 
 _NAME_MAX_CHARS = 60
 _NAME_ARGUMENT = re.compile(
@@ -29,6 +28,14 @@ _DELEGATING = frozenset(
         "handoff", "handover", "invoke", "launch", "message", "new", "query", "request", "route",
         "run", "send", "spawn", "start", "sub", "subagent", "subagents", "subtask", "task",
         "tasks", "the", "to", "tool", "transfer", "use", "with", "work", "worker", "workers",
+    }
+)  # fmt: skip
+#: Words after which a tool's name tells an agent; the others may as well tell what is done.
+_TO_SOMEBODY = frozenset(
+    {
+        "agent", "agents", "ask", "assign", "call", "consult", "delegate", "delegation", "dispatch",
+        "forward", "handoff", "handover", "invoke", "spawn", "subagent", "subagents", "to",
+        "transfer", "worker", "workers",
     }
 )  # fmt: skip
 _INTERPRETER = re.compile(r"^(?:python|node|bun|deno|ruby|uv|uvx|npx|java|bash|sh|env)[\d.]*$")
@@ -70,10 +77,18 @@ def _is_name(value: Any) -> bool:
 
 def name_from_tool(tool_name: str) -> str | None:
     """Whom a delegating tool is named after (`ask_researcher` → researcher), or None."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", tool_name)
-    words = [word for word in re.split(r"[\W_]+", spaced) if word]
-    kept = [word for word in words if word.lower() not in _DELEGATING]
+    kept = [word for word in _words_of_name(tool_name) if word.lower() not in _DELEGATING]
     return tidy(" ".join(kept)) if kept else None
+
+
+def says_whom(tool_name: str) -> bool:
+    """Whether a tool's name tells an agent (`ask_editor`) and not an action (`weekly_report`)."""
+    return any(word.lower() in _TO_SOMEBODY for word in _words_of_name(tool_name))
+
+
+def _words_of_name(tool_name: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", tool_name)
+    return [word for word in re.split(r"[\W_]+", spaced) if word]
 
 
 def program_name(client: dict[str, Any]) -> str | None:

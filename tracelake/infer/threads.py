@@ -2,7 +2,7 @@
 
 A request that continues a conversation holds the earlier request as its prefix, then (usually) the
 earlier answer. Each call is filed under a key of its request: length, and the atoms at a few fixed
-positions. A new request is tried at every place where an assistant turn begins, last first, so the
+positions. A new request is tried at every place where an answer may begin, last first, so the
 cost does not grow with the number of earlier calls.
 
 Core atoms leave out what clients add, move or drop between turns: system and developer messages,
@@ -91,9 +91,12 @@ class ThreadIndex:
         self._by_call_id: dict[str, Call] = {}
         self._by_response_id: dict[str, Call] = {}
         self._by_answer: dict[int, Call] = {}
+        #: Some request ended with an assistant turn.
+        self._has_open_end = False
 
     def add_request(self, call: Call, core: Sequence[Atom]) -> None:
         """File a call under its request."""
+        self._has_open_end |= bool(core) and core[-1].role == "assistant"
         same = self._by_request.setdefault(prefix_key(core, len(core)), [])
         same.append(call)
         del same[:-_SAME_KEY_KEPT]
@@ -138,7 +141,11 @@ class ThreadIndex:
     def _by_prefix(self, core: Sequence[Atom], may_link: Callable[[Call], bool]) -> Match | None:
         tried = 0
         for place in range(len(core) - 1, 0, -1):
-            if core[place].role != "assistant" or core[place - 1].role == "assistant":
+            if core[place].role != "assistant":
+                continue
+            # within a run of assistant turns an answer begins only where a request ended so:
+            # agents that share a conversation answer each other without a user between
+            if core[place - 1].role == "assistant" and not self._has_open_end:
                 continue
             tried += 1
             if tried > _TURNS_TRIED:

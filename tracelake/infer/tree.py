@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracelake.infer import events
 from tracelake.infer.identity import NOBODY, is_same_persona
 from tracelake.infer.names import (
+    FROM_ACTION,
     FROM_ARGUMENT,
     FROM_HEADER,
     FROM_PROGRAM,
@@ -19,6 +20,7 @@ from tracelake.infer.names import (
     UNNAMED,
     name_from_arguments,
     name_from_tool,
+    says_whom,
     tidy,
 )
 from tracelake.infer.state import Agent, Evidence, Thread
@@ -39,12 +41,15 @@ def best_name(
     scope: Scope, via: ToolCall | None, persona: Persona, program: str | None
 ) -> tuple[str, int]:
     """The most telling name of an agent and the rank of its origin."""
+    tool_name = name_from_tool(via.name) if via else None
+    names_agent = via is not None and says_whom(via.name)
     ranked = (
         (scope.agent_name, FROM_HEADER),
         (via.given_name if via else None, FROM_RESULT),
         (name_from_arguments(via.arguments) if via else None, FROM_ARGUMENT),
-        (name_from_tool(via.name) if via else None, FROM_TOOL),
+        (tool_name if names_agent else None, FROM_TOOL),
         (persona.role, FROM_PROMPT),
+        (tool_name, FROM_ACTION),
         (program, FROM_PROGRAM),
         ("agent", UNNAMED),
     )

@@ -116,6 +116,40 @@ def test_a_hand_off_makes_a_new_agent_and_the_way_back_does_not() -> None:
     assert len(spans.of("agent")) == 2
 
 
+def test_agents_that_share_a_conversation_answer_each_other_without_a_user_between() -> None:
+    """After an agent's last word the coordinator speaks next: the next hand-off is its own."""
+    script = Script()
+    desk = {"system": "You are the coordinator."}
+    to_billing, to_lines = use("b", "transfer_to_billing"), use("l", "transfer_to_lines")
+    first = script.call(0, 10, [QUESTION], [to_billing], **desk)
+    history = [QUESTION, to_billing, got("b", "ok")]
+    said = say("assistant", "The invoice is right.")
+    billing = script.call(20, 30, history, [said], system="You are the billing clerk.")
+    history += [said]
+    second = script.call(40, 50, history, [to_lines], **desk)
+    history += [to_lines, got("l", "ok")]
+    said = say("assistant", "The line is dead.")
+    lines = script.call(60, 70, history, [said], system="You are the technician for lines.")
+    history += [said]
+    last = script.call(80, 90, history, [say("assistant", "We are sorry.")], **desk)
+    spans = script.spans()
+    assert spans.agent_of(first) is spans.agent_of(second) is spans.agent_of(last) is spans.root
+    assert spans.agent_of(billing)["parent_id"] == derived_id(first, "tool", 0)
+    assert spans.agent_of(lines)["parent_id"] == derived_id(second, "tool", 0)
+    assert len(spans.of("agent")) == 3
+
+
+def test_an_agent_behind_a_tool_that_names_an_action_is_named_by_its_prompt() -> None:
+    """`ask_editor` names an agent, `weekly_report` what is done: then "You are …" says who does."""
+    for tool, name in (("weekly_report", "researcher"), ("ask_editor", "editor")):
+        script = Script()
+        asked = use("c", tool, topic="the weather of last week in Lisbon")
+        script.call(0, 10, [QUESTION], [asked])
+        prompt = [say("user", "Write about the weather of last week in Lisbon.")]
+        sub = script.call(20, 30, prompt, [say("assistant", "It rained.")], system=RESEARCHER)
+        assert script.spans().agent_of(sub)["name"] == name
+
+
 def test_a_prompt_with_a_changing_part_is_still_the_same_agent() -> None:
     """A system prompt that carries working memory changes every turn without a hand-off."""
     script = Script()
