@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import data, hub, state
-from app.components import detail, empty, live_bar
+from app.components import detail, empty, live_bar, plain_detail, simple_graph
 from app.components.graph import graph, peek
 
 POLL_S = 1.0
@@ -20,6 +20,9 @@ def main() -> None:
         return
     trace_id = live_bar.render_bar()
     running = hub.current().watch(trace_id).totals()["status"] == "running"
+    if simple_graph.is_chosen():
+        st.fragment(simple_workspace, run_every=POLL_S if running else None)(trace_id)
+        return
     polling = peek().transport == "polling"
     every = POLL_S if polling else HEARTBEAT_S
     st.fragment(workspace, run_every=every if running else None)(trace_id, polling=polling)
@@ -46,6 +49,18 @@ def workspace(trace_id: str, *, polling: bool) -> None:
     detail.follow_action(shown.action, trace_id, span_id)
     if (shown.transport == "polling") != polling:
         st.rerun()
+
+
+def simple_workspace(trace_id: str) -> None:
+    """The same with the simple renderer, which knows no timeline and no details of its own."""
+    message = hub.current().watch(trace_id).message()
+    left, right = st.columns([1.7, 1])
+    with left:
+        clicked = simple_graph.simple_graph(message, key="simple_graph") if message else None
+    with right, st.container():
+        if clicked:
+            span_id = clicked.removesuffix(":response")
+            plain_detail.render_document(detail.read_document(trace_id, span_id))
 
 
 main()

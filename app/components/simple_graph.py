@@ -1,0 +1,133 @@
+"""The simpler renderer of the graph: streamlit-agraph, for pages where the live one cannot be had.
+
+Invariants:
+- Text of traces never becomes a `title`: that package writes titles into the page as HTML.
+- Nodes stand where the live graph puts them; nothing is laid out anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import streamlit as st
+
+from app import state
+from tracelake.graph import EDGE_STYLES, NODE_STYLES
+from tracelake.graph.facts import shorten
+
+if TYPE_CHECKING:
+    from tracelake.graph import NodeStyle
+
+MAX_NODES: Final = 300
+_CHOICE: Final = "_graph_renderer"
+_SHAPES: Final = {"circle": "dot", "rounded": "box", "hexagon": "hexagon", "rectangle": "box"}
+_LABEL_CHARS: Final = 26
+_ERROR: Final = "#dc2626"
+_RUNNING: Final = "#0891b2"
+
+
+def is_chosen() -> bool:
+    """Whether this session draws graphs with streamlit-agraph."""
+    return state.get(_CHOICE) == "agraph"
+
+
+def render_choice() -> None:
+    """The setting: which renderer draws the graph."""
+    options = {"cytoscape": "Live graph", "agraph": f"streamlit-agraph (up to {MAX_NODES} nodes)"}
+    chosen = st.radio(
+        "Graph",
+        list(options),
+        format_func=options.__getitem__,
+        index=1 if is_chosen() else 0,
+        help="The simple one has no timeline, search or minimap, and is redrawn each second.",
+    )
+    state.put(_CHOICE, chosen)
+
+
+def simple_graph(message: dict[str, Any], *, key: str, height: int = 620) -> str | None:
+    """Draw a graph; gives the id of the node clicked last, None before a click.
+
+    Args:
+        message: A snapshot of `LiveTrace.message`.
+        key: Of the component; keeps its place over reruns.
+        height: Pixels.
+    """
+    # the public function takes no key, so that every change of data would rebuild the frame
+    from streamlit_agraph import _agraph  # pyright: ignore[reportPrivateUsage]
+
+    nodes = message["nodes"]
+    if len(nodes) > MAX_NODES:
+        st.caption(f"The first {MAX_NODES} of {len(nodes):,} nodes; the live graph shows all.")
+    dark = st.context.theme.type == "dark"
+    return _agraph(
+        data=orjson.dumps(vis_graph(message, dark=dark)).decode(),
+        config=orjson.dumps(_config(height)).decode(),
+        key=key,
+        default=None,
+    )
+
+
+def vis_graph(message: dict[str, Any], *, dark: bool) -> dict[str, Any]:
+    """Nodes and edges of a message as vis-network wants them, from the one style table."""
+    shade = int(dark)
+    shown = message["nodes"][:MAX_NODES]
+    known = {node["id"] for node in shown}
+    edges = [
+        edge for edge in message["edges"] if edge["source"] in known and edge["target"] in known
+    ]
+    return {
+        "nodes": [_node(node, NODE_STYLES[node["type"]], shade) for node in shown],
+        "edges": [_edge(edge, shade) for edge in edges],
+    }
+
+
+def _node(node: dict[str, Any], style: NodeStyle, shade: int) -> dict[str, Any]:
+    border = {"error": _ERROR, "running": _RUNNING}.get(node["status"], style.border[shade])
+    return {
+        "id": node["id"],
+        "label": shorten(node["label"], _LABEL_CHARS),
+        "x": node["x"],
+        "y": node["y"],
+        "shape": _SHAPES[style.shape],
+        "size": style.height / 2,
+        "color": {"background": style.fill[shade], "border": border},
+        "borderWidth": 4 if border in {_ERROR, _RUNNING} else 1,
+        "shapeProperties": {
+            "borderRadius": 8 if style.shape == "rounded" else 0,
+            "borderDashes": [4, 3] if node["inferred"] else False,
+        },
+        "font": {"color": _text(style, shade), "size": 13},
+        "physics": False,
+    }
+
+
+def _text(style: NodeStyle, shade: int) -> str:
+    """Colour of a label: vis-network writes the label of a hexagon and a dot below it."""
+    inside = _SHAPES[style.shape] == "box"
+    return style.text[shade] if inside else NODE_STYLES["agent"].text[shade]
+
+
+def _edge(edge: dict[str, Any], shade: int) -> dict[str, Any]:
+    style = EDGE_STYLES[edge["type"]]
+    color = _RUNNING if edge["status"] == "running" else style.color[shade]
+    return {
+        "id": edge["id"],
+        "from": edge["source"],
+        "to": edge["target"],
+        "dashes": style.line == "dashed",
+        "width": style.width,
+        "color": {"color": color, "opacity": 0.6 if edge["inferred"] else 1.0},
+        "arrows": "to",
+        "smooth": False,
+    }
+
+
+def _config(height: int) -> dict[str, Any]:
+    return {
+        "height": f"{height}px",
+        "width": "100%",
+        "physics": {"enabled": False},
+        "layout": {"hierarchical": {"enabled": False}},
+        "interaction": {"hover": False},
+    }
