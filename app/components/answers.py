@@ -43,10 +43,11 @@ def render_comparison(original: dict[str, Any], test: dict[str, Any]) -> None:
     if test["error"]:
         render_error(test)
     titles = ("Recorded answer", _running_title(test))
-    is_running = test["status"] == "running"
-    render_diff(answer_text(original), answer_text(test), titles=titles, is_partial=is_running)
+    # of an answer that is not whole, the missing end is no difference
+    is_partial = test["status"] != "ok"
+    render_diff(answer_text(original), answer_text(test), titles=titles, is_partial=is_partial)
     calls = [tool_calls_text(span["response_blocks"]) for span in (original, test)]
-    if any(calls) and not (is_running and not calls[1]):
+    if any(calls) and not (is_partial and not calls[1]):
         titles = ("Recorded tool calls", "New tool calls")
         st.html(side_by_side(word_diff(calls[0], calls[1]), titles=titles))
 
