@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tracelake.errors import LakeError
+from tracelake.errors import LakeError, LakeLocked
 from tracelake.infer import Inference, process_key
 from tracelake.ingest.client import ClientWatch
 from tracelake.ingest.pipeline import Pipeline
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tracelake.ingest")
 
 STATE_NAME = "ingest.json"
-SEAL_EVERY_S = 60.0
-COMPACT_EVERY_S = 900.0
+SEAL_CHECK_EVERY_S = 2.0
+COMPACT_EVERY_S = 600.0
 TICK_EVERY_S = 0.5
 STATE_EVERY_S = 2.0
 
@@ -61,6 +61,7 @@ class Service:
             name_of_run=functools.partial(name_of_run, self._lake),
         )
         self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
+        self._sealer = self._lake.sealer()
         self._seal_error: str | None = None
 
     def run(self, stopping: threading.Event) -> None:
@@ -101,13 +102,16 @@ class Service:
 
     def _seal_loop(self, stopping: threading.Event) -> None:
         next_compact = time.monotonic() + COMPACT_EVERY_S
-        while not stopping.wait(SEAL_EVERY_S):
+        while not stopping.wait(SEAL_CHECK_EVERY_S):
             try:
-                self._lake.seal()
+                if self._sealer.due():
+                    self._sealer.seal(timeout_s=0.0)
                 if time.monotonic() >= next_compact:
                     next_compact = time.monotonic() + COMPACT_EVERY_S
                     self._lake.compact()
                 self._seal_error = None
+            except LakeLocked:
+                continue  # another process does the same work now
             except (LakeError, OSError) as error:
                 self._seal_error = str(error)
                 log.exception("sealing failed; everything stays readable in the hot folder")
@@ -121,6 +125,7 @@ class Service:
             "events": counters.events,
             "failed": counters.failed,
             "in_flight": self._pipeline.in_flight,
+            "unsealed_bytes": self._sealer.unsealed_bytes(),
             "seal_error": self._seal_error,
         }
         try:
