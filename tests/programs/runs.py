@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PROGRAMS = Path(__file__).parent
-RUN_TIMEOUT_S = 90.0
+RUN_TIMEOUT_S = 180.0
 #: No keys, and nothing that phones home: LangSmith, the tracing of openai-agents.
 OFFLINE = {
     "ANTHROPIC_API_KEY": "offline",
