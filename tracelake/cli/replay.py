@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from tracelake.ingest.collector import ensure_running
 from tracelake.replay.answer import parse_whole
 from tracelake.replay.compare import Comparison, compare
 from tracelake.replay.compare_page import render_page
+from tracelake.replay.conversation import load_tools
 from tracelake.replay.fork import ForkRequest, forks_of, plan_fork, start_fork
+from tracelake.replay.reissue import replay_conversation
 from tracelake.replay.session import Edit
 from tracelake.replay.source import find_trace_of
 
@@ -66,6 +68,14 @@ def register(commands: Commands) -> None:
     replay.add_argument(
         "--pace", choices=("fastest", "recorded"), default="fastest", help="of recorded answers"
     )
+    replay.add_argument(
+        "--conversation",
+        action="store_true",
+        help="without the program: only issue again the model calls that follow the edit",
+    )
+    replay.add_argument(
+        "--tools", metavar="MODULE", help="Python module whose functions --conversation may call"
+    )
     replay.add_argument("--dry-run", action="store_true", help="only say what would be done")
     add_collector_options(replay)
     forks = add_command(commands, "forks", _forks, help="list the forks of a trace, or all")
@@ -80,6 +90,8 @@ def register(commands: Commands) -> None:
 
 def _replay(arguments: argparse.Namespace) -> int:
     lake = open_lake(arguments)
+    if arguments.conversation:
+        return _converse(arguments, lake)
     plan = plan_fork(lake, _request(arguments, lake))
     _show_plan(plan)
     if arguments.dry_run:
@@ -98,6 +110,31 @@ def _replay(arguments: argparse.Namespace) -> int:
     else:
         _show_end(lake, plan, state)
     return _exit_code(arguments, plan, state)
+
+
+def _converse(arguments: argparse.Namespace, lake: Lake) -> int:
+    trace_id, span_id = _target(lake, arguments.target, arguments.trace)
+    edit = _edit(arguments)
+    if edit is None or span_id is None:
+        raise ConfigError("--conversation needs a span and --response or --request")
+    tools = load_tools(arguments.tools) if arguments.tools else {}
+    location = locate(arguments.lake)
+    collector = ensure_running(location, replace(collector_options(arguments), any_port=True))
+    try:
+        run_id, result = replay_conversation(
+            lake, collector, trace_id=trace_id, span_id=span_id, edit=edit, tools=tools
+        )
+    finally:
+        collector.stop()
+    if arguments.json:
+        steps = [asdict(step) for step in result.steps]
+        print_json({"trace_id": run_id, "steps": steps, "output": result.output})
+    else:
+        for step in result.steps:
+            shown = " ".join(step.text.split())[:100]
+            note(f"{'  ' * step.depth}{step.outcome:<10} {step.kind} {step.name} {shown}")
+        print(result.output or "stopped: see the last line above")
+    return 0 if result.output is not None else 1
 
 
 def _request(arguments: argparse.Namespace, lake: Lake) -> ForkRequest:

@@ -131,7 +131,7 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     if record is None or not record.command:
         raise ConfigError(
             "no command is recorded with this trace: start programs with `tracelake run -- CMD` "
-            "to run them again"
+            "to run them again, or replay the conversation alone with --conversation"
         )
     run_id = new_id()
     target = lake.hot.parent / "forks" / run_id / "work"
