@@ -82,7 +82,7 @@ def test_an_edited_answer_is_followed_to_the_changed_output(
         changed.filter(has_text="gpt-4o").first.click()
         expect(page.get_by_text("What it answered")).to_be_visible()
         page.get_by_role("tab", name=re.compile("^Files")).click()
-        expect(page.get_by_text(re.compile("README.md"))).to_be_visible()
+        expect(page.get_by_text("changed · README.md")).to_be_visible()
         assert "fork=" in page.url
         expect(page.get_by_text("New fork")).to_be_visible()
     fork = forks_of(stage.lake, trace_id)[-1].fork or {}
