@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tracelake.cli.options import Commands
+    from tracelake.lake import Lake
 
 _MARK = {"running": "…", "ok": "✓", "error": "✗", "cancelled": "⊘", "lost": "?"}
 _STYLE = {"error": "red", "running": "cyan", "cancelled": "yellow", "lost": "yellow"}
@@ -28,7 +30,7 @@ def register(commands: Commands) -> None:
     ls = add_command(commands, "ls", _ls, help="list traces, newest first")
     ls.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
     show = add_command(commands, "show", _show, help="show one trace as a tree, or as JSON")
-    show.add_argument("trace", metavar="TRACE", help="trace id, or a prefix that only one has")
+    show.add_argument("trace", metavar="TRACE", help="id, a prefix that only one has, or `last`")
 
 
 def _ls(arguments: argparse.Namespace) -> None:
@@ -64,7 +66,11 @@ def _ls(arguments: argparse.Namespace) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     lake = open_lake(arguments)
-    trace_id = _resolve(lake.traces().select("trace_id").collect()["trace_id"], arguments.trace)
+    if arguments.trace == "last":
+        trace_id = _newest(lake)
+    else:
+        known = lake.traces().select("trace_id").collect()["trace_id"]
+        trace_id = _resolve(known, arguments.trace)
     spans = list(lake.trace(trace_id).iter_rows(named=True))
     if arguments.json:
         trace = lake.traces().filter(trace_id=trace_id).collect().row(0, named=True)
@@ -76,6 +82,13 @@ def _show(arguments: argparse.Namespace) -> None:
         )
         return
     Console(soft_wrap=True).print(_tree(trace_id, spans))
+
+
+def _newest(lake: Lake) -> str:
+    newest = lake.latest_traces(1)
+    if newest.is_empty():
+        raise NotInLake("the lake is empty: `tracelake demo` records a first trace")
+    return str(newest["trace_id"][0])
 
 
 def _resolve(known: Any, wanted: str) -> str:
@@ -93,7 +106,8 @@ def _resolve(known: Any, wanted: str) -> str:
 def _tree(trace_id: str, spans: list[dict[str, Any]]) -> Tree:
     ids = {span["span_id"] for span in spans}
     children: dict[str | None, list[dict[str, Any]]] = {}
-    for span in spans:
+    # tools of one answer start together: then in the order in which the model asked for them
+    for span in sorted(spans, key=lambda s: (s["start_time"], _attributes(s).get("ordinal", 0))):
         parent = span["parent_id"] if span["parent_id"] in ids else None
         children.setdefault(parent, []).append(span)
     root = Tree(Text(trace_id, style="bold"))
@@ -106,6 +120,10 @@ def _tree(trace_id: str, spans: list[dict[str, Any]]) -> Tree:
     return root
 
 
+def _attributes(span: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(span["attributes"] or "{}")
+
+
 def _line(span: dict[str, Any]) -> Text:
     status = span["status"] or "running"
     text = Text(f"{_MARK.get(status, '·')} ", style=_STYLE.get(status, "green"))
@@ -115,7 +133,8 @@ def _line(span: dict[str, Any]) -> Text:
     if span["kind"] == "llm" and span["model"] and span["model"] != label:
         text.append(f" {span['model']}", style="magenta")
     if span["duration_ms"] is not None:
-        text.append(f" {span['duration_ms'] / 1000:.2f} s", style="dim")
+        at_most = "≤ " if _attributes(span).get("duration_bound") == "upper" else ""
+        text.append(f" {at_most}{span['duration_ms'] / 1000:.2f} s", style="dim")
     if span["tokens_input"] is not None or span["tokens_output"] is not None:
         text.append(f" {span['tokens_input']}→{span['tokens_output']} tokens", style="dim")
     detail = span["error"] or span["response"] or span["result"]

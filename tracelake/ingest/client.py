@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracelake.ingest.peer import PeerResolver, Program, is_alive
 
 if TYPE_CHECKING:
-    from tracelake.model import Exchange
+    from collections.abc import Mapping
 
 #: A port is taken over by another program sooner than this only when thousands of connections open.
 PORT_MEMORY_S = 5.0
@@ -23,12 +23,17 @@ class ClientWatch:
 
     def __init__(self, relay_port: int) -> None:
         self._resolver = PeerResolver(relay_port)
-        self._ports: dict[int, tuple[float, Program | None]] = {}
+        self._ports: dict[int, tuple[float, Program]] = {}
         self._running: dict[tuple[int, int], dict[str, Any]] = {}
+        self._gone: set[tuple[int, int]] = set()
 
-    def identify(self, exchange: Exchange) -> dict[str, Any]:
-        """What is known of the client program: the keys of `Program.to_dict`, or nothing."""
-        port = exchange.client.get("port")
+    def identify(self, client: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of a client program: the keys of `Program.to_dict`, or nothing.
+
+        Args:
+            client: As the relay wrote it; its `port` is looked up while the connection is open.
+        """
+        port = client.get("port")
         if not isinstance(port, int):
             return {}
         program = self._program_at(port, time.monotonic())
@@ -45,11 +50,17 @@ class ClientWatch:
             self._running[pid, started] = client
 
     def ended(self) -> list[dict[str, Any]]:
-        """The programs, as `identify` named them, that ended since the last call."""
+        """The programs, as `identify` named them, that were gone at this and at the last call.
+
+        A program's last calls may still be on their way when it is first seen gone: whoever reads
+        between two calls of this function has them.
+        """
         if not self._resolver.is_supported:
             return []
-        gone = [key for key in self._running if not is_alive(*key)]
-        return [self._running.pop(key) for key in gone]
+        gone = {key for key in self._running if not is_alive(*key)}
+        ended = [self._running.pop(key) for key in gone & self._gone]
+        self._gone = gone - self._gone
+        return ended
 
     def _program_at(self, port: int, now: float) -> Program | None:
         known = self._ports.get(port)
@@ -58,5 +69,6 @@ class ClientWatch:
         if len(self._ports) > 4096:
             self._ports = {p: k for p, k in self._ports.items() if now - k[0] < PORT_MEMORY_S}
         program = self._resolver.resolve(port)
-        self._ports[port] = (now, program)
+        if program is not None:
+            self._ports[port] = (now, program)
         return program

@@ -57,7 +57,7 @@ class Service:
             inference=self._inference,
             append=self._lake.append,
             done=self._log.done,
-            identify=self._clients.identify,
+            identify=lambda exchange: self._clients.identify(exchange.client),
             name_of_run=functools.partial(name_of_run, self._lake),
         )
         self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
@@ -90,7 +90,12 @@ class Service:
         self._lake.close()
 
     def _drain(self) -> None:
-        for record in self._tail.poll():
+        records = self._tail.poll()
+        for record in records:
+            # before anything else: a short-lived connection is gone in milliseconds
+            if record.kind == "opened":
+                self._clients.identify(record.meta.get("client") or {})
+        for record in records:
             self._pipeline.handle(record)
 
     def _tick(self) -> None:
