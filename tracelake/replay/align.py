@@ -84,6 +84,8 @@ class _Pairs:
         """Pair what is left, from the root down."""
         children = _children(self.before.values()), _children(self.after.values())
         roots = children[0].get(None, []), children[1].get(None, [])
+        if len(roots[0]) == len(roots[1]) == 1:  # named after their runs, which differ
+            self._pair(str(roots[0][0]["span_id"]), str(roots[1][0]["span_id"]))
         self._pair_siblings(roots[0], roots[1])
         pending = list(self.found.items())
         seen: set[str] = set()
