@@ -33,6 +33,7 @@ class Workbench:
         revision: Rises when the editors must show other values than those typed into them.
         trials: The tests of this session, oldest first.
         first_shown: Number of the first test of the latest round, None before the first.
+        is_submitted: Whether a test was asked for from within an editor.
     """
 
     span: dict[str, Any] | None
@@ -41,6 +42,13 @@ class Workbench:
     revision: int = 0
     trials: list[Trial] = field(default_factory=list[Trial])
     first_shown: int | None = None
+    is_submitted: bool = False
+
+    @property
+    def stamp(self) -> str:
+        """Names what the editors must show: another call or another revision, another stamp."""
+        name = self.span["span_id"] if self.span else self.original.api
+        return f"{name}-{self.revision}"
 
     @property
     def edits(self) -> tuple[str, ...]:
@@ -55,6 +63,10 @@ class Workbench:
     def edit(self, **values: Any) -> None:
         """Take a value from an editor that shows it already."""
         self.draft = self.draft.edited(**values)
+
+    def submit(self) -> None:
+        """Ask for a test; the page sends it once every editor has given its text."""
+        self.is_submitted = True
 
     def replace(self, draft: Draft) -> None:
         """Take a draft that the editors do not show yet."""

@@ -124,6 +124,7 @@ def render_send(bench: workbench.Workbench) -> None:
             "Variants", min_value=1, max_value=workbench.VARIANTS_MAX, value=1, key="variants"
         )
         base_url, api_key = render_access(bench, choice)
+        submitted, bench.is_submitted = bench.is_submitted, False
         if bench.is_running:
             go.button(
                 "Cancel",
@@ -132,14 +133,16 @@ def render_send(bench: workbench.Workbench) -> None:
                 width="stretch",
                 key="cancel",
             )
-        elif go.button(
+            return
+        pressed = go.button(
             "Test Prompt",
             type="primary",
             icon=":material/play_arrow:",
             shortcut="Mod+Enter",
             width="stretch",
             key="test",
-        ):
+        )
+        if pressed or submitted:
             send(bench, choice, base_url=base_url, api_key=api_key, variants=variants)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app.components import text
+from app.components.text_editor import render_text_editor
 from tracelake.playground.draft import MAX_TOKENS_KEY, PLAIN_PARAMETERS
 from tracelake.playground.fields import ROLES, as_list, dump, fields_of, role_of
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from app.workbench import Workbench
     from tracelake.playground.fields import Field
 
-_LINE_CHARS = 82
-_LINE_PX = 17.2
-_MIN_PX, _MAX_PX = 68, 420
 #: Beyond so many messages the earlier ones are folded away.
 _OPEN_MESSAGES = 4
 _SYSTEM_ROLES = frozenset({"system", "developer"})
@@ -31,13 +29,13 @@ def render_system(bench: Workbench) -> None:
     """The system prompt."""
     with st.container(key="edit-system", gap="xsmall"):
         title = st.container()
-        value = st.text_area(
+        value = render_text_editor(
             "System prompt",
             bench.draft.system,
-            height=_height(bench.draft.system),
-            key=f"system-{bench.revision}",
+            key="system",
+            revision=bench.stamp,
+            on_submit=bench.submit,
             placeholder="Who the model is and how it should work",
-            label_visibility="collapsed",
         )
         bench.edit(system=value)
         with title:
@@ -72,7 +70,7 @@ def render_tools(bench: Workbench) -> None:
     count = len(bench.draft.tools or [])
     with st.expander(f"Tools · {text.plural(count, 'definition')}", key="edit-tools"):
         title = st.container()
-        value = _json_area("Tools", bench.draft.tools or [], f"tools-{bench.revision}")
+        value = _json_area(bench, "Tools", bench.draft.tools or [])
         if isinstance(value, list):
             # an emptied list is sent as no key at all, which every provider takes
             bench.edit(tools=value or (bench.original.tools if not bench.original.tools else None))
@@ -87,7 +85,7 @@ def render_parameters(bench: Workbench) -> None:
     plain = {key: v for key, v in bench.draft.parameters.items() if key in PLAIN_PARAMETERS}
     rest = {key: v for key, v in bench.draft.parameters.items() if key not in PLAIN_PARAMETERS}
     with st.expander(f"Other parameters · {len(rest)}", key="edit-parameters"):
-        value = _json_area("Other parameters", rest, f"parameters-{bench.revision}")
+        value = _json_area(bench, "Other parameters", rest)
         if not isinstance(value, dict):
             st.error("Parameters are a JSON object.")
         elif value != rest:
@@ -96,7 +94,7 @@ def render_parameters(bench: Workbench) -> None:
 
 def render_settings(bench: Workbench) -> None:
     """Model, length, temperature and streaming, in one row."""
-    draft, revision = bench.draft, bench.revision
+    draft, revision = bench.draft, bench.stamp
     limit = next((k for k in ("max_tokens", *MAX_TOKENS_KEY.values()) if k in draft.parameters),
                  MAX_TOKENS_KEY[draft.api])  # fmt: skip
     model, tokens, warmth, top, stream = st.columns(
@@ -141,8 +139,8 @@ def _set(bench: Workbench, name: str, value: Any) -> None:
 
 
 def _render_message(bench: Workbench, index: int, message: Any, count: int) -> None:
-    stamp = f"{bench.revision}-{index}"
-    with st.container(border=True, key=f"message-{stamp}", gap="xsmall"):
+    stamp = f"{bench.stamp}-{index}"
+    with st.container(border=True, key=f"message-{index}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             _render_role(bench, index, message, stamp)
             st.space("stretch")
@@ -170,7 +168,7 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
                 args=(index,),
             )
         for number, piece in enumerate(fields_of(message)):
-            _render_piece(bench, index, piece, f"{stamp}-{number}")
+            _render_piece(bench, index, piece, f"{index}-{number}")
 
 
 def _render_role(bench: Workbench, index: int, message: Any, stamp: str) -> None:
@@ -193,15 +191,16 @@ def _render_role(bench: Workbench, index: int, message: Any, stamp: str) -> None
         st.rerun()
 
 
-def _render_piece(bench: Workbench, index: int, piece: Field, stamp: str) -> None:
+def _render_piece(bench: Workbench, index: int, piece: Field, place: str) -> None:
     if piece.label != "text":
         st.caption(piece.label)
-    value = st.text_area(
+    value = render_text_editor(
         f"Message {index + 1} {piece.label}",
         piece.value,
-        height=_height(piece.value),
-        key=f"piece-{stamp}",
-        label_visibility="collapsed",
+        key=f"piece-{place}",
+        revision=bench.stamp,
+        on_submit=bench.submit,
+        language="json" if piece.kind == "json" else "markdown",
     )
     try:
         bench.edit_field(index, piece, value)
@@ -209,9 +208,16 @@ def _render_piece(bench: Workbench, index: int, piece: Field, stamp: str) -> Non
         st.error(f"{str(error)[:1].upper()}{str(error)[1:]}. The last valid value is kept.")
 
 
-def _json_area(label: str, value: Any, key: str) -> Any:
+def _json_area(bench: Workbench, label: str, value: Any) -> Any:
     shown = dump(value)
-    typed = st.text_area(label, shown, height=_height(shown), key=key, label_visibility="collapsed")
+    typed = render_text_editor(
+        label,
+        shown,
+        key=label.lower().replace(" ", "-"),
+        revision=bench.stamp,
+        on_submit=bench.submit,
+        language="json",
+    )
     if typed == shown:
         return value
     try:
@@ -246,8 +252,3 @@ def _leading_instructions(bench: Workbench, messages: list[Any]) -> int:
     while count < len(messages) and role_of(messages[count]) in _SYSTEM_ROLES:
         count += 1
     return count
-
-
-def _height(value: str) -> int:
-    lines = sum(1 + len(line) // _LINE_CHARS for line in value.split("\n"))
-    return round(max(_MIN_PX, min(_MAX_PX, 26 + lines * _LINE_PX)))
