@@ -6,73 +6,85 @@ our own (`x-tracelake-…`) are not passed on. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import IntEnum
+from typing import Final
 
 OWN_PREFIX = b"x-tracelake-"
 
 
-class _Kind(IntEnum):
-    """What a header means to the relay."""
-
-    PLAIN = 0
-    DROPPED = 1
-    OWN = 2
-    HOST = 3
-    CONNECTION = 4
-    UPGRADE = 5
-    EXPECT = 6
-    TRANSFER_ENCODING = 7
-    CONTENT_LENGTH = 8
-    ANTHROPIC = 9
-    USER_AGENT = 10
-    ORIGIN = 11
-
+# What a header means to the relay; plain numbers, as they are compared for every header.
+_PLAIN: Final = 0
+_LENGTH: Final = 1
+_HOST: Final = 2
+_CONNECTION: Final = 3
+_USER_AGENT: Final = 4
+_ANTHROPIC: Final = 5
+_DROPPED: Final = 6
+_OWN: Final = 7
+_CHUNKED: Final = 8
+_EXPECT: Final = 9
+_UPGRADE: Final = 10
+_ORIGIN: Final = 11
 
 _KINDS = {
-    b"keep-alive": _Kind.DROPPED,
-    b"proxy-connection": _Kind.DROPPED,
-    b"proxy-authorization": _Kind.DROPPED,
-    b"te": _Kind.DROPPED,
-    b"host": _Kind.HOST,
-    b"connection": _Kind.CONNECTION,
-    b"upgrade": _Kind.UPGRADE,
-    b"expect": _Kind.EXPECT,
-    b"transfer-encoding": _Kind.TRANSFER_ENCODING,
-    b"content-length": _Kind.CONTENT_LENGTH,
-    b"anthropic-version": _Kind.ANTHROPIC,
-    b"x-api-key": _Kind.ANTHROPIC,
-    b"user-agent": _Kind.USER_AGENT,
-    b"origin": _Kind.ORIGIN,
+    b"keep-alive": _DROPPED,
+    b"proxy-connection": _DROPPED,
+    b"proxy-authorization": _DROPPED,
+    b"te": _DROPPED,
+    b"host": _HOST,
+    b"connection": _CONNECTION,
+    b"upgrade": _UPGRADE,
+    b"expect": _EXPECT,
+    b"transfer-encoding": _CHUNKED,
+    b"content-length": _LENGTH,
+    b"anthropic-version": _ANTHROPIC,
+    b"x-api-key": _ANTHROPIC,
+    b"user-agent": _USER_AGENT,
+    b"origin": _ORIGIN,
 }
 #: A `Connection` header that names these would break the request.
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
-#: Names as clients spell them; programs use few, so that most headers cost one look-up.
-_spelled: dict[bytes, _Kind] = {}
+#: Names that most `Connection` headers hold and that no line passed on has.
+_NO_LINES = frozenset({b"keep-alive", b"close", b"upgrade"})
+#: Kind and start of the line by names as clients spell them; programs use few, so that most
+#: headers cost one look-up.
+_spelled: dict[bytes, tuple[int, bytes]] = {}
 _SPELLED_MAX = 4096
 
 
-@dataclass(slots=True)
 class RequestHead:
     """What the headers of a request say.
 
     Attributes:
         lines: The header lines to pass on.
+        host_start: `Host: ` as the client spells it.
         host_line: Index in `lines` of the `Host` header, whose value is the upstream's to be.
         framing: The lines that tell where the body ends.
         own: Our own headers, and those that decide who is served, by lower-case name.
         named: Headers that `Connection` names; they go no further than here.
     """
 
-    lines: list[bytes] = field(default_factory=list[bytes])
-    host_name: bytes = b"Host"
-    host_line: int | None = None
-    framing: list[bytes] = field(default_factory=list[bytes])
-    own: dict[bytes, str] = field(default_factory=dict[bytes, str])
-    named: set[bytes] = field(default_factory=set[bytes])
-    is_chunked: bool = False
-    expects_continue: bool = False
-    looks_anthropic: bool = False
+    __slots__ = (
+        "expects_continue",
+        "framing",
+        "host_line",
+        "host_start",
+        "is_chunked",
+        "lines",
+        "looks_anthropic",
+        "named",
+        "own",
+    )
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.host_start = b"Host: "
+        self.host_line: int | None = None
+        self.framing: list[bytes] = []
+        self.own: dict[bytes, str] = {}
+        self.named: frozenset[bytes] = frozenset()
+        self.is_chunked = False
+        self.expects_continue = False
+        self.looks_anthropic = False
 
     @property
     def asks_for_websocket(self) -> bool:
@@ -99,83 +111,79 @@ class RequestHead:
             extra: Further header lines.
             websocket: Pass the wish for a WebSocket on.
         """
-        lines = self.lines.copy()
-        host_line = b"%b: %b\r\n" % (self.host_name, host.encode())
+        lines = self.lines
+        host_line = self.host_start + host.encode() + b"\r\n"
         if self.host_line is None:
-            lines.insert(0, host_line)
+            lines = [host_line, *lines]
         else:
             lines[self.host_line] = host_line
-        if self.named:
-            dropped = self.named - _NEVER_NAMED
+        if dropped := self.named - _NO_LINES - _NEVER_NAMED:
             lines = [line for line in lines if line.partition(b":")[0].lower() not in dropped]
         if websocket:
             extra += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         if version == "1.0":
             extra += b"Connection: close\r\n"
-        return b"%b %b HTTP/%b\r\n%b%b\r\n" % (
-            method,
-            target.encode("latin-1"),
-            version.encode(),
-            b"".join(lines),
-            extra,
-        )
+        start = f"{target} HTTP/{version}\r\n".encode("latin-1")
+        return b"".join((method, b" ", start, *lines, extra, b"\r\n"))
 
 
 def read_head(headers: list[tuple[bytes, bytes]]) -> RequestHead:
     """Sort the headers of a request."""
     head = RequestHead()
     lines = head.lines
+    known = _spelled.get
     for name, value in headers:
-        kind = _spelled.get(name)
-        if kind is None:
-            kind = _kind(name)
-        if kind is _Kind.PLAIN:
-            lines.append(b"%b: %b\r\n" % (name, value))
+        kind, start = known(name) or _learn(name)
+        if kind == _PLAIN:
+            lines.append(start + value + b"\r\n")
+        elif kind == _LENGTH:
+            line = start + value + b"\r\n"
+            lines.append(line)
+            head.framing.append(line)
+        elif kind == _HOST:
+            head.own[b"host"] = value.decode("latin-1")
+            head.host_start = start
+            if head.host_line is None:
+                head.host_line = len(lines)
+                lines.append(b"")  # `render` fills it in
         else:
-            _note(head, kind, name, value)
+            _note(head, kind, name, start, value)
     return head
 
 
-def _note(head: RequestHead, kind: _Kind, name: bytes, value: bytes) -> None:
-    if kind is _Kind.DROPPED:
+def _note(head: RequestHead, kind: int, name: bytes, start: bytes, value: bytes) -> None:
+    if kind == _CONNECTION:
+        names = {part.strip().lower() for part in value.split(b",")}
+        head.named = head.named.union(names)
         return
-    if kind is _Kind.HOST:
-        head.own[b"host"] = value.decode("latin-1")
-        head.host_name = name
-        if head.host_line is None:
-            head.host_line = len(head.lines)
-            head.lines.append(b"")  # `render` fills it in
+    if kind == _DROPPED:
         return
-    if kind is _Kind.OWN:
+    if kind == _OWN:
         head.own[name.lower()] = value.decode("latin-1")
         return
-    if kind is _Kind.CONNECTION:
-        head.named.update(part.strip().lower() for part in value.split(b","))
-        return
-    if kind is _Kind.UPGRADE:
+    if kind == _UPGRADE:
         head.own[b"upgrade"] = value.decode("latin-1").lower()
         return
-    if kind is _Kind.EXPECT:
+    if kind == _EXPECT:
         head.expects_continue = value.lower() == b"100-continue"
         return
-    line = b"%b: %b\r\n" % (name, value)
+    line = start + value + b"\r\n"
     head.lines.append(line)
-    if kind in (_Kind.TRANSFER_ENCODING, _Kind.CONTENT_LENGTH):
+    if kind == _CHUNKED:
         head.framing.append(line)
-        head.is_chunked = head.is_chunked or kind is _Kind.TRANSFER_ENCODING
-    elif kind is _Kind.ANTHROPIC:
+        head.is_chunked = True
+    elif kind == _ANTHROPIC:
         head.looks_anthropic = True
-    elif kind is _Kind.USER_AGENT:
+    elif kind == _USER_AGENT:
         head.looks_anthropic = head.looks_anthropic or b"claude" in value.lower()
-    elif kind is _Kind.ORIGIN:
+    elif kind == _ORIGIN:
         head.own[b"origin"] = value.decode("latin-1")
 
 
-def _kind(name: bytes) -> _Kind:
+def _learn(name: bytes) -> tuple[int, bytes]:
     lower = name.lower()
-    kind = _KINDS.get(lower, _Kind.PLAIN)
-    if lower.startswith(OWN_PREFIX):
-        kind = _Kind.OWN
+    kind = _OWN if lower.startswith(OWN_PREFIX) else _KINDS.get(lower, _PLAIN)
+    found = (kind, name + b": ")
     if len(_spelled) < _SPELLED_MAX:
-        _spelled[name] = kind
-    return kind
+        _spelled[name] = found
+    return found
