@@ -87,7 +87,7 @@ class Call:
         self._sent_bytes = 0
         self._trailer = b""
         self.capture = capture
-        self.is_head = capture.method == "HEAD"
+        self.is_head = capture.method == b"HEAD"
         self.request_complete = False
         self.is_over = False
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httptools
 
 from tracelake.model import Exchange
 from tracelake.relay.redact import REDACTED, Redaction, credentials
+
+if TYPE_CHECKING:
+    from tracelake.relay.routing import Route
 
 #: More than this of one request or response is forwarded, but not recorded.
 BODY_MAX_BYTES = 128 * 1024 * 1024
@@ -25,16 +28,14 @@ _process_tag = int.from_bytes(os.urandom(6), "big")
 _serial = itertools.count()
 
 
-def new_span_id() -> str:
-    """A fresh id of 32 hexadecimal digits, ascending in the order of creation."""
-    return f"{time.time_ns():016x}{next(_serial) & 0xFFFF:04x}{_process_tag:012x}"
-
-
-@dataclass(slots=True, eq=False)
 class Capture:
     """One exchange in flight. Times are seconds since the epoch.
 
     Attributes:
+        start_ns: When the request head was read.
+        method: As the client sent it.
+        route: Where it goes.
+        peer: Address and port of the client.
         request: Pieces of the request body, chunked framing removed.
         response: Pieces of the response as they came: heads, framing and all.
         unrecorded_bytes: Forwarded, but not kept: too long, or no room to hold it.
@@ -43,24 +44,51 @@ class Capture:
         amended: The request went on after that (a tunnel): its record must be written again.
     """
 
-    span_id: str
-    start: float
-    method: str
-    path: str
-    upstream: str
-    run_id: str | None
-    host: str
-    port: int
-    request_headers: list[tuple[bytes, bytes]]
-    request: list[bytes] = field(default_factory=list[bytes])
-    response: list[bytes] = field(default_factory=list[bytes])
-    first_byte: float = 0.0
-    end: float = 0.0
-    outcome: str = "running"
-    unrecorded_bytes: int = 0
-    held_bytes: int = 0
-    opened: bool = False
-    amended: bool = False
+    __slots__ = (
+        "_serial",
+        "amended",
+        "end",
+        "first_byte",
+        "held_bytes",
+        "method",
+        "opened",
+        "outcome",
+        "peer",
+        "request",
+        "request_headers",
+        "response",
+        "route",
+        "start_ns",
+        "unrecorded_bytes",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        route: Route,
+        peer: tuple[str, int],
+        request_headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self.start_ns = time.time_ns()
+        self._serial = next(_serial)
+        self.method = method
+        self.route = route
+        self.peer = peer
+        self.request_headers = request_headers
+        self.request: list[bytes] = []
+        self.response: list[bytes] = []
+        self.first_byte = 0.0
+        self.end = 0.0
+        self.outcome = "running"
+        self.unrecorded_bytes = 0
+        self.held_bytes = 0
+        self.opened = False
+        self.amended = False
+
+    @property
+    def span_id(self) -> str:
+        """Its id: 32 hexadecimal digits, ascending in the order of creation."""
+        return f"{self.start_ns:016x}{self._serial & 0xFFFF:04x}{_process_tag:012x}"
 
 
 class _Head:
@@ -120,13 +148,13 @@ def request_side(capture: Capture, redaction: Redaction) -> Exchange:
     )
     return Exchange(
         span_id=capture.span_id,
-        start_time=_moment(capture.start),
-        method=capture.method,
-        path=redaction.path(capture.path),
-        upstream=capture.upstream,
+        start_time=_moment(capture.start_ns / 1e9),
+        method=capture.method.decode(),
+        path=redaction.path(capture.route.path),
+        upstream=capture.route.backend.name,
         request_headers=_described(redaction.headers(headers), decoded=decoded),
         request_body=body,
-        run_id=capture.run_id,
+        run_id=capture.route.run_id,
         client=_client(capture),
     )
 
@@ -141,10 +169,10 @@ def response_side(capture: Capture, redaction: Redaction) -> Exchange:
             body = body.replace(secret, REDACTED.encode())
     return Exchange(
         span_id=capture.span_id,
-        start_time=_moment(capture.start),
-        method=capture.method,
+        start_time=_moment(capture.start_ns / 1e9),
+        method=capture.method.decode(),
         path="",
-        upstream=capture.upstream,
+        upstream=capture.route.backend.name,
         request_headers=(),
         request_body=b"",
         first_byte_time=_moment(capture.first_byte) if capture.first_byte else None,
@@ -166,7 +194,7 @@ def _described(
 
 
 def _client(capture: Capture) -> dict[str, Any]:
-    return {"host": capture.host, "port": capture.port}
+    return {"host": capture.peer[0], "port": capture.peer[1]}
 
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 import struct
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +15,7 @@ import httptools
 
 from tracelake.relay.access import is_loopback
 from tracelake.relay.call import Call
-from tracelake.relay.capture import Capture, new_span_id
+from tracelake.relay.capture import Capture
 from tracelake.relay.heads import RequestHead, read_head
 from tracelake.relay.own import OwnCall
 from tracelake.relay.routing import Refusal, Route
@@ -253,10 +252,10 @@ class ClientConnection(asyncio.Protocol):
                 self._url.decode("latin-1"), looks_anthropic=head.looks_anthropic
             )
         )
-        token = None if isinstance(decision, Refusal) else decision.token
         origin = head.own.get(b"origin")
         refusal = None
         if origin is not None or not self._is_local:
+            token = None if isinstance(decision, Refusal) else decision.token
             refusal = relay.access.refuse(
                 self.peer[0],
                 origin=origin,
@@ -272,17 +271,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _forwarded(self, route: Route, method: bytes, head: RequestHead) -> Call:
         relay = self._relay
-        capture = Capture(
-            new_span_id(),
-            time.time(),
-            method.decode(),
-            route.path,
-            route.backend.name,
-            route.run_id,
-            self.peer[0],
-            self.peer[1],
-            self._headers,
-        )
+        capture = Capture(method, route, self.peer, self._headers)
         control = relay.control.pool(route.run_id)
         pool = relay.pools[route.backend.name] if control is None else control
         is_tunnel = head.asks_for_websocket and not self._calls
@@ -290,7 +279,7 @@ class ClientConnection(asyncio.Protocol):
             method,
             route.target if control is None else route.path,
             host=pool.backend.host_header,
-            version=self._parser.get_http_version(),
+            version=self._version(head),
             extra=b"" if control is None else control_headers(route, capture),
             websocket=is_tunnel,
         )
@@ -307,6 +296,11 @@ class ClientConnection(asyncio.Protocol):
         if is_tunnel:
             self._tunnel = call
         return call
+
+    def _version(self, head: RequestHead) -> str:
+        if not head.named and self._parser.should_keep_alive():
+            return "1.1"  # any other would have to ask to be kept alive
+        return self._parser.get_http_version()
 
     def _upgrade(self, rest: bytes) -> None:
         """After the head of a request that asks for another protocol."""
