@@ -86,6 +86,7 @@ def lane_element(lane: Lane, place: LanePlace, status: str) -> Element:
         "name": lane.name,
         "status": status,
         "head": lane.head,
+        "caller": lane.caller,
         "depth": lane.depth,
         "x": place.x - LANE_LEFT,
         "y": place.top,

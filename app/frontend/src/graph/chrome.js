@@ -12,6 +12,19 @@ const STATES = {
   failed: ["failed", "The run has ended with an error"],
 };
 
+/** What stands where the graph will be, by state. */
+const EMPTY = {
+  connecting: "Opening the run…",
+  reconnecting: "Opening the run again…",
+  live: "Waiting for the first span…",
+  unreachable: "Waiting for the first span…",
+};
+const KEYS = [
+  ["/", "find"], ["j k", "next, previous"], ["e", "next error"], ["Esc", "deselect"],
+  ["c", "collapse agent"], ["a", "agents"], ["f", "fit"], ["+ -", "zoom"],
+  ["l", "layout"], ["t", "timeline"], ["m", "overview"], ["?", "this legend"],
+];
+
 function button(name, label, title, onClick) {
   return h(
     "button",
@@ -37,15 +50,14 @@ export function buildFrame(root, actions) {
   const tree = button("tree", "Hierarchy", "Hierarchy: who works for whom ( l )", () => actions.layout("hierarchy"));
   const follow = button("follow", "Follow", "Follow the newest calls", actions.follow);
   const fit = button("fit", "Fit", "Fit everything into the window ( f )", actions.fit);
-  const legendButton = button("legend", "Legend", "What the shapes and lines mean", () => {
-    parts.legend.hidden = !parts.legend.hidden;
-  });
+  const legendButton = button("legend", "Legend", "What the shapes and lines mean, and the keys ( ? )", actions.legend);
   const timelineButton = button("timeline", "Timeline", "Show or hide the timeline ( t )", actions.timeline);
   const zoom = h(
     "div",
     { class: "tl-zoom" },
     button("plus", null, "Zoom in ( + ), or Ctrl and scroll", () => actions.zoom(1.3)),
     button("minus", null, "Zoom out ( - )", () => actions.zoom(1 / 1.3)),
+    button("map", null, "Show or hide the overview ( m )", actions.map),
   );
   const parts = {
     search,
@@ -57,9 +69,10 @@ export function buildFrame(root, actions) {
     follow,
     legend: h("div", { class: "tl-legend", hidden: true }),
     tip: h("div", { class: "tl-tip", hidden: true, role: "tooltip" }),
-    empty: h("div", { class: "tl-empty" }, "Waiting for the first span…"),
+    empty: h("div", { class: "tl-empty" }),
     probe: h("i"),
     timelineButton,
+    legendButton,
     grip: h("div", { class: "tl-grip", title: "Drag to resize" }),
     timeline: h("div", { class: "tl-timeline" }),
     sideGrip: h("div", { class: "tl-side-grip", title: "Drag to resize", hidden: true }),
@@ -85,6 +98,7 @@ export function buildFrame(root, actions) {
     h("label", { class: "tl-find" }, icon(ICONS.find), search, hits),
     h("span", { class: "tl-gap" }),
     errors,
+    actions.agents,
     h("span", { class: "tl-group" }, lanes, tree),
     follow,
     fit,
@@ -112,6 +126,7 @@ export function showState(parts, state) {
   parts.chip.dataset.state = state;
   parts.chip.title = title;
   parts.chip.lastChild.textContent = text;
+  parts.empty.textContent = EMPTY[state] ?? "This run has no spans.";
 }
 
 export function showErrors(parts, number) {
@@ -139,8 +154,8 @@ export function showLegend(parts, table, theme) {
   const keys = h(
     "div",
     { class: "tl-keys" },
-    ...[["/", "find"], ["j k", "next, previous"], ["e", "error"], ["f", "fit"], ["l", "layout"], ["t", "timeline"], ["Esc", "deselect"]]
-      .map(([key, text]) => h("span", {}, h("kbd", {}, key), ` ${text}`)),
+    ...KEYS.map(([key, text]) => h("span", {}, h("kbd", {}, key), ` ${text}`)),
+    h("p", {}, "Scroll to move, Ctrl and scroll to zoom, drag the ground to pan and a node to put it aside."),
   );
   parts.legend.replaceChildren(...nodes, ...edges, ...marks, keys);
 }

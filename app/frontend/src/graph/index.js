@@ -7,6 +7,7 @@
 
 import { h } from "../shared/dom.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
+import { AgentMenu } from "./agents.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
 import { Detail } from "./detail/panel.js";
 import { Stream } from "./stream.js";
@@ -29,7 +30,9 @@ class LiveGraph {
     this.root = root;
     root.tabIndex = 0;
     root.setAttribute("aria-label", "Execution graph");
+    this.agents = new AgentMenu((agents) => this.view.filter.choose({ agents }));
     this.parts = buildFrame(root, {
+      agents: this.agents.box,
       firstError: () => this.firstError(),
       layout: (layout) => this.setLayout(layout),
       follow: () => this.view.setFollow(!this.view.follow),
@@ -38,6 +41,8 @@ class LiveGraph {
       find: (text) => this.find(text),
       nextHit: (step) => this.nextHit(step),
       timeline: () => this.showTimeline(!kept.timeline),
+      legend: () => this.showLegend(this.parts.legend.hidden),
+      map: () => this.view.minimap.toggle(),
     });
     this.timeline = new Timeline(this.parts.timeline, {
       onSelect: (id) => this.view.select(id, { tell: true, show: true }),
@@ -89,7 +94,7 @@ class LiveGraph {
     const show = JSON.stringify(data.show ?? null);
     if (show !== this.show) {
       this.show = show;
-      this.view.setFilter(data.show);
+      this.view.filter.choose({ statuses: data.show });
     }
     this.takeSelection(data.selected);
     this.actions = data.actions;
@@ -122,6 +127,8 @@ class LiveGraph {
     clearTimeout(this.telling);
     this.showSelection(null);
     this.view.reset();
+    this.agents.clear();
+    this.view.filter.choose({ agents: null });
     this.timeline.clear();
     this.view.follow = true;
     this.parts.follow.classList.add("on");
@@ -142,6 +149,7 @@ class LiveGraph {
     const chosen = this.current?.replace(ANSWER, "");
     if (chosen && message.nodes?.some((node) => node.span_id === chosen)) this.ask();
     if (message.nodes?.length) this.timeline.apply(message.nodes, (node) => this.view.lanes.depth(node));
+    if (message.lanes?.length) this.agents.show([...this.view.lanes.lanes.values()].map(({ data }) => data));
     if (message.status) this.status = message.status;
     const count = this.view.cy.nodes().length;
     this.parts.empty.hidden = count > 0;
@@ -200,10 +208,12 @@ class LiveGraph {
   /** Open or close the panel at the right and mark the row below. */
   showSelection(id) {
     const { detail, sideGrip } = this.parts;
+    const opens = Boolean(id) && detail.hidden;
     detail.hidden = sideGrip.hidden = !id;
     detail.style.width = `${kept.side * 100}%`;
     const node = id ? this.view.cy.getElementById(id) : null;
     if (node?.nonempty()) this.detail.announce(node.data());
+    if (opens && node?.nonempty()) this.view.reveal(node, { least: 0 });
     this.timeline.select(id);
     this.root.dataset.selected = id ?? "";
     this.ask();
@@ -230,6 +240,11 @@ class LiveGraph {
     this.parts.timelineButton.classList.toggle("on", shown);
     this.parts.timeline.style.height = `${kept.share * 100}%`;
     if (shown) this.timeline.draw();
+  }
+
+  showLegend(shown) {
+    this.parts.legend.hidden = !shown;
+    this.parts.legendButton.classList.toggle("on", shown);
   }
 
   resizeTimeline(event) {
@@ -297,9 +312,13 @@ class LiveGraph {
       f: () => this.view.fit(),
       l: () => this.setLayout(this.layout === "hierarchy" ? "lanes" : "hierarchy"),
       t: () => this.showTimeline(!kept.timeline),
+      c: () => this.view.foldAt(this.current),
+      a: () => this.agents.open(true),
+      m: () => this.view.minimap.toggle(),
+      "?": () => this.showLegend(this.parts.legend.hidden),
       "+": () => this.view.zoomBy(1.3),
       "-": () => this.view.zoomBy(1 / 1.3),
-      Escape: () => this.view.select(null, { tell: true }),
+      Escape: () => (this.parts.legend.hidden ? this.view.select(null, { tell: true }) : this.showLegend(false)),
     }[event.key];
     if (!act) return;
     event.preventDefault();
@@ -322,6 +341,7 @@ class LiveGraph {
   destroy() {
     document.removeEventListener("keydown", this.keys);
     this.unwatch();
+    this.agents.destroy();
     this.stream.close();
     this.timeline.destroy();
     this.view.destroy();

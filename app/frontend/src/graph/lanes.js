@@ -1,19 +1,21 @@
 // Lane bands below the drawing and headers above it that stay in sight while their lane does.
 
-import { h } from "../shared/dom.js";
+import { h, icon, ICONS } from "../shared/dom.js";
 import { count, money } from "../shared/format.js";
 
 const HEAD_HEIGHT = 34;
+/** Room above a lane's first node, in model coordinates: zoomed out, the header needs more. */
+const HEAD_ROOM = 36;
 
 export class Lanes {
-  constructor(stage) {
+  /** @param onToggle Called with the id of the lane that is to be collapsed or expanded. */
+  constructor(stage, onToggle) {
+    this.onToggle = onToggle;
     this.bands = stage.querySelector(".tl-bands");
     this.heads = stage.querySelector(".tl-heads");
     this.pulses = stage.querySelector(".tl-pulses");
     this.lanes = new Map();
   }
-
-  setTheme() {}
 
   clear() {
     this.lanes.clear();
@@ -24,26 +26,34 @@ export class Lanes {
   put(data) {
     let lane = this.lanes.get(data.id);
     if (!lane) {
-      lane = { band: h("div", { class: "tl-band" }), head: h("div", { class: "tl-head" }) };
-      this.bands.append(lane.band);
-      this.heads.append(lane.head);
+      lane = this.build(data.id);
       this.lanes.set(data.id, lane);
     }
     lane.data = data;
-    lane.bottom = data.y + data.height;
-    const { style } = lane.band;
-    style.left = `${data.x}px`;
-    style.top = `${data.y}px`;
-    style.width = `${data.width}px`;
-    style.height = `${data.height}px`;
     lane.band.classList.toggle("nested", data.depth % 2 === 1);
     lane.head.dataset.status = data.errors ? "error" : data.status;
     lane.head.title = `${data.name}: ${figures(data).map((f) => f.join(" ")).join(", ")}`;
-    lane.head.replaceChildren(
-      h("span", { class: "tl-head-dot" }),
-      h("span", { class: "tl-head-name" }, data.name),
-      h("span", { class: "tl-head-figures" }, ...figures(data).map(figure)),
-    );
+    lane.toggle.hidden = !data.head;
+    lane.name.textContent = data.name;
+    lane.figures.replaceChildren(...figures(data).map(figure));
+    if (lane.state === "open") lane.height = data.height;
+  }
+
+  /** The elements of a lane; its button stays the same, so that no news swallows a click on it. */
+  build(id) {
+    const toggle = h("button", { class: "tl-head-toggle", type: "button", on: { click: () => this.onToggle(id) } }, icon(ICONS.chevron));
+    const [name, figures] = [h("span", { class: "tl-head-name" }), h("span", { class: "tl-head-figures" })];
+    const lane = {
+      band: h("div", { class: "tl-band" }),
+      head: h("div", { class: "tl-head" }, toggle, h("span", { class: "tl-head-dot" }), name, figures),
+      state: "open",
+      toggle,
+      name,
+      figures,
+    };
+    this.bands.append(lane.band);
+    this.heads.append(lane.head);
+    return lane;
   }
 
   /** How deep a node hangs: its lane's depth, calls one deeper than their agent. */
@@ -58,11 +68,12 @@ export class Lanes {
 
   /** Box around the lower ends of the lanes still at work; of the lowest lane when none is. */
   front() {
-    const all = [...this.lanes.values()];
+    const all = [...this.lanes.values()].filter(({ state }) => state !== "gone");
     if (!all.length) return null;
     const open = all.filter(({ data }) => data.status === "running");
-    const low = Math.max(...(open.length ? open : all).map((lane) => lane.bottom));
-    const near = (open.length ? open : all).filter((lane) => lane.bottom > low - 900);
+    const bottom = ({ data, height }) => data.y + height;
+    const low = Math.max(...(open.length ? open : all).map(bottom));
+    const near = (open.length ? open : all).filter((lane) => bottom(lane) > low - 900);
     return {
       x1: Math.min(...near.map(({ data }) => data.x)),
       x2: Math.max(...near.map(({ data }) => data.x + data.width)),
@@ -79,12 +90,16 @@ export class Lanes {
     this.bands.hidden = this.heads.hidden = !shown;
     if (!shown) return;
     const [width, height] = [cy.width(), cy.height()];
-    for (const { data, head, bottom } of this.lanes.values()) {
+    const lift = Math.max(0, HEAD_HEIGHT - HEAD_ROOM * zoom);
+    for (const lane of this.lanes.values()) {
+      const { data, head } = lane;
       const left = data.x * zoom + pan.x;
-      const top = data.y * zoom + pan.y;
+      const top = data.y * zoom + pan.y - lift;
       const wide = data.width * zoom;
-      const end = bottom * zoom + pan.y;
-      const visible = left + wide > 0 && left < width && end > 0 && top < height && wide > 70;
+      const end = (data.y + lane.height) * zoom + pan.y;
+      this.drawBand(lane);
+      const visible =
+        lane.state !== "gone" && left + wide > 0 && left < width && end > 0 && top < height && wide > 70;
       head.hidden = !visible;
       if (!visible) continue;
       const y = Math.min(Math.max(top, 0), Math.max(top, end - HEAD_HEIGHT));
@@ -92,7 +107,24 @@ export class Lanes {
       head.style.width = `${wide}px`;
       head.classList.toggle("pinned", top < 0);
       head.classList.toggle("narrow", wide < 250);
+      head.classList.toggle("tiny", wide < 150);
     }
+  }
+
+  drawBand(lane) {
+    const { data, band, state, height } = lane;
+    const drawn = `${data.x} ${data.y} ${data.width} ${height} ${state}`;
+    if (drawn === lane.drawn) return;
+    lane.drawn = drawn;
+    band.hidden = state === "gone";
+    Object.assign(band.style, {
+      left: `${data.x}px`, top: `${data.y}px`, width: `${data.width}px`, height: `${height}px`,
+    });
+    const isOpen = state === "open";
+    lane.toggle.classList.toggle("folded", !isOpen);
+    lane.toggle.title = isOpen ? "Collapse this agent ( c )" : "Expand this agent ( c )";
+    lane.toggle.setAttribute("aria-label", `${isOpen ? "Collapse" : "Expand"} ${data.name}`);
+    lane.toggle.setAttribute("aria-expanded", String(isOpen));
   }
 }
 

@@ -1,7 +1,9 @@
 // An overview in the corner for graphs much larger than the window; click or drag moves the view.
 
-const WIDTH = 150;
-const MAX_HEIGHT = 190;
+const WIDTH = 130;
+const MAX_HEIGHT = 150;
+/** A smaller stage has no room to spare. */
+const LEAST_STAGE = 820;
 
 export class Minimap {
   constructor(stage, cy, onMove) {
@@ -32,6 +34,20 @@ export class Minimap {
     this.draw();
   }
 
+  /** Size in the corner, 0 while hidden. */
+  get width() {
+    return this.box.hidden ? 0 : this.box.offsetWidth;
+  }
+
+  get height() {
+    return this.box.hidden ? 0 : this.box.offsetHeight;
+  }
+
+  toggle() {
+    this.off = !this.off;
+    this.frame();
+  }
+
   /** Draw the nodes anew, at most once a frame. */
   draw() {
     if (this.pending) return;
@@ -43,7 +59,7 @@ export class Minimap {
   }
 
   paint() {
-    const nodes = this.cy.nodes();
+    const nodes = this.cy.nodes().filter((node) => !node.hasClass("folded"));
     if (!this.table || nodes.length < 25 || this.cy.destroyed()) {
       this.world = null;
       return;
@@ -82,8 +98,8 @@ export class Minimap {
     const seen = cy.extent();
     const useful =
       world && (seen.h < (world.y2 - world.y1) * 0.7 || seen.w < (world.x2 - world.x1) * 0.7);
-    this.box.hidden = !useful;
-    if (!useful) return;
+    this.box.hidden = !useful || this.off || cy.width() < LEAST_STAGE;
+    if (this.box.hidden) return;
     const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
     const left = clamp(seen.x1, world.x1, world.x2);
     const top = clamp(seen.y1, world.y1, world.y2);

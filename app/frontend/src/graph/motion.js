@@ -21,7 +21,10 @@ export class Motion {
 
   /** Look again at what is running. */
   update() {
-    const running = this.cy.nodes('[status="running"][type!="response"]').toArray();
+    const running = this.cy
+      .nodes('[status="running"][type!="response"]')
+      .filter((node) => !node.hasClass("folded"))
+      .toArray();
     const shown = new Map(running.slice(-MAX_RINGS).map((node) => [node.id(), node]));
     for (const [id, ring] of this.rings) {
       if (shown.has(id)) continue;

@@ -145,6 +145,8 @@ function edgeRules(theme) {
         "mid-target-arrow-fill": "hollow",
       },
     },
+    // In the hierarchy the order of work is in the rows: what matters is who works for whom.
+    { selector: 'edge.free[type!="delegation"]', style: { opacity: 0.35 } },
     {
       selector: 'edge[status="running"]',
       style: {
@@ -206,6 +208,17 @@ function stateRules(theme) {
     },
     { selector: 'node[status="error"]:selected', style: { "border-color": theme.red } },
     { selector: "node.match", style: { "underlay-color": "#facc15", "underlay-opacity": 0.45, "underlay-padding": 6 } },
+    {
+      // A thick edge leaves this agent, to the right as its name does: the name stays readable.
+      selector: 'node.crossed[type="orchestrator"], node.crossed[type="agent"]',
+      style: {
+        "text-background-color": theme.background,
+        "text-background-opacity": 0.85,
+        "text-background-shape": "round-rectangle",
+        "text-background-padding": 3,
+      },
+    },
+    { selector: ".folded", style: { display: "none" } },
     { selector: ".dim", style: { opacity: 0.14 } },
     { selector: ".future", style: { opacity: 0.06 } },
     { selector: "node.busy", style: { "border-color": theme.running, "border-width": 3 } },

@@ -124,7 +124,7 @@ export class Timeline {
       wait.style.width = `${Math.min(100, (data.ttft_ms / (end - data.start_ms)) * 100)}%`;
       bar.append(wait);
     }
-    const name = h("span", { class: "tl-row-name" }, h("i", { class: `tl-row-dot ${data.type}` }), data.label, h("em", {}, data.agent === data.label ? "" : data.agent));
+    const name = h("span", { class: "tl-row-name" }, h("i", { class: `tl-row-dot ${data.type}` }), h("span", {}, data.label), h("em", {}, data.agent === data.label ? "" : data.agent));
     name.style.paddingLeft = `${8 + data.depth * 12}px`;
     const row = h(
       "div",

@@ -1,11 +1,14 @@
 // The drawing: Cytoscape with layers of lanes below and headers above it, all in model coordinates.
 
 import cytoscape from "cytoscape";
+import { Collapse } from "./collapse.js";
+import { Filter } from "./filter.js";
 import { labelOf } from "./labels.js";
 import { Lanes } from "./lanes.js";
 import { Minimap } from "./minimap.js";
 import { Motion } from "./motion.js";
 import { stylesheet } from "./style.js";
+import { panOrZoom } from "./wheel.js";
 
 const READABLE = 0.85; // smallest zoom the view chooses by itself: labels can still be read
 const MAX_AUTO_ZOOM = 1.15;
@@ -25,9 +28,7 @@ export class View {
     this.events = events;
     this.layout = "lanes";
     this.follow = true;
-    this.filter = null;
-    this.moment = null;
-    this.lanes = new Lanes(stage);
+    this.lanes = new Lanes(stage, (id) => this.fold((collapse) => collapse.toggle(id)));
     this.canvas = stage.querySelector(".tl-canvas");
     this.cy = cytoscape({
       container: this.canvas,
@@ -39,6 +40,8 @@ export class View {
       selectionType: "single",
       style: [],
     });
+    this.filter = new Filter(this.cy);
+    this.collapse = new Collapse(this.cy, this.lanes.lanes);
     this.motion = new Motion(this.cy, this.lanes.pulses);
     this.minimap = new Minimap(stage, this.cy, () => this.setFollow(false));
     this.listen();
@@ -55,10 +58,10 @@ export class View {
     cy.on("dragpan pinchzoom", () => this.setFollow(false));
     cy.on("drag", "node", () => this.layersChanged());
     cy.on("viewport resize", () => this.layersChanged());
+    // The layers around the canvas move when it does, never a frame before it.
+    cy.on("render", () => this.drawLayers());
     cy.on("mouseover", "node", (event) => this.events.onHover(event.target));
     cy.on("mouseout", "node", () => this.events.onHover(null));
-    // The wheel pans, as in a drawing program, because a run is much taller than the window;
-    // with Ctrl or Cmd (a trackpad's pinch sends it) it zooms at the pointer.
     this.canvas.addEventListener("wheel", (event) => this.wheel(event), {
       capture: true,
       passive: false,
@@ -76,7 +79,6 @@ export class View {
     this.table = table;
     this.cy.style(stylesheet(table, theme));
     this.cy.batch(() => this.cy.nodes().forEach((node) => this.label(node)));
-    this.lanes.setTheme(theme);
     this.minimap.setTheme(theme, table);
   }
 
@@ -84,6 +86,7 @@ export class View {
   reset() {
     this.cy.elements().remove();
     this.lanes.clear();
+    this.collapse.clear();
     this.motion.update();
     this.placed = false;
     this.minimap.draw();
@@ -105,17 +108,17 @@ export class View {
         }
         const node = cy.getElementById(data.id);
         this.label(node);
-        if (this.filter) this.applyFilter(node);
-        if (this.moment) this.applyMoment(node);
+        this.filter.take(node);
       }
       for (const data of edges) {
         const known = cy.getElementById(data.id);
         if (known.nonempty()) known.data(data);
         else if (cy.getElementById(data.source).nonempty() && cy.getElementById(data.target).nonempty())
-          cy.add({ group: "edges", data, selectable: false, classes: this.layout === "lanes" ? "" : "free" });
+          this.addEdge(data);
       }
     });
     for (const lane of lanes) this.lanes.put(lane);
+    this.collapse.refresh();
     if (places) this.move(places);
     // read by the renderer at each frame: a large graph pans without its edges
     cy.renderer().hideEdgesOnViewport = cy.nodes().length > MANY;
@@ -124,8 +127,15 @@ export class View {
       if (!this.placed) this.frame();
       else if (this.follow) this.toEnd();
     }
+    this.lanesChanged = true;
     this.layersChanged();
     this.minimap.draw();
+  }
+
+  addEdge(data) {
+    const { cy } = this;
+    cy.add({ group: "edges", data, selectable: false, classes: this.layout === "lanes" ? "" : "free" });
+    if (data.type === "delegation") cy.getElementById(data.source).addClass("crossed");
   }
 
   label(node) {
@@ -138,29 +148,43 @@ export class View {
     if (this.drawing) return;
     this.drawing = requestAnimationFrame(() => {
       this.drawing = null;
-      this.lanes.draw(this.cy, this.layout === "lanes");
+      if (this.lanesChanged) this.drawLayers({ anew: true });
       this.motion.place();
       this.minimap.frame();
       this.events.onViewport();
     });
   }
 
+  drawLayers({ anew = false } = {}) {
+    const { cy } = this;
+    const { x, y } = cy.pan();
+    const state = `${x} ${y} ${cy.zoom()} ${cy.width()} ${cy.height()} ${this.layout}`;
+    if (!anew && state === this.drawnState) return;
+    this.drawnState = state;
+    this.lanesChanged = false;
+    this.lanes.draw(cy, this.layout === "lanes");
+  }
+
+  /** Collapse or expand: `change` gets the collapsed agents. */
+  fold(change) {
+    change(this.collapse);
+    this.motion.update();
+    this.minimap.draw();
+    this.lanesChanged = true;
+    this.layersChanged();
+  }
+
+  /** Collapse or expand the agent of a node; without one every agent that another called. */
+  foldAt(id) {
+    const node = this.cy.getElementById(id ?? "");
+    this.fold((collapse) => (node.empty() ? collapse.toggleAll() : collapse.toggle(node.data("lane"))));
+  }
+
   // Viewport
 
   wheel(event) {
-    event.preventDefault();
-    event.stopPropagation();
     this.setFollow(false);
-    const { cy } = this;
-    const unit = event.deltaMode === 1 ? 18 : 1;
-    if (event.ctrlKey || event.metaKey) {
-      const box = this.canvas.getBoundingClientRect();
-      const at = { x: event.clientX - box.left, y: event.clientY - box.top };
-      cy.zoom({ level: cy.zoom() * Math.exp(-event.deltaY * unit * 0.008), renderedPosition: at });
-    } else {
-      const [dx, dy] = event.shiftKey ? [event.deltaY, event.deltaX] : [event.deltaX, event.deltaY];
-      cy.panBy({ x: -dx * unit, y: -dy * unit });
-    }
+    panOrZoom(this.cy, event);
   }
 
   zoomBy(factor) {
@@ -196,6 +220,8 @@ export class View {
       this.restored = null;
       return;
     }
+    box.x1 = Math.min(box.x1, ...[...this.lanes.lanes.values()].map(({ data }) => data.x));
+    box.w = box.x2 - box.x1;
     const zoom = Math.max(
       READABLE,
       Math.min(1, (cy.width() - 2 * MARGIN) / box.w, (cy.height() - MARGIN - HEAD_ROOM) / box.h),
@@ -251,7 +277,7 @@ export class View {
   }
 
   bounds() {
-    const nodes = this.cy.nodes();
+    const nodes = this.cy.nodes().filter((node) => !node.hasClass("folded"));
     return nodes.empty() ? null : nodes.boundingBox({ includeLabels: true, includeOverlays: false });
   }
 
@@ -264,20 +290,25 @@ export class View {
       cy.$("node:selected").not(node).unselect();
       node.select();
     });
+    if (tell) this.events.onSelect(id); // may open a panel beside the stage
     if (show && node.nonempty()) this.reveal(node);
-    if (tell) this.events.onSelect(id);
   }
 
-  /** Pan just enough to see a node well. */
-  reveal(node) {
+  /** Pan just enough to see a node well, unless told otherwise with its label readable. */
+  reveal(node, { least = READABLE } = {}) {
     const { cy } = this;
-    const zoom = Math.max(cy.zoom(), READABLE);
+    cy.resize();
+    if (this.collapse.cover(node.data())) this.fold((collapse) => collapse.expose(node));
+    const zoom = Math.max(cy.zoom(), least);
     const { x, y } = node.position();
     const pan = zoom === cy.zoom() ? { ...cy.pan() } : centreOn(cy, x, y, zoom);
     const into = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
     const at = { x: x * zoom + pan.x, y: y * zoom + pan.y };
+    const before = pan.x;
     pan.x += into(at.x, 130, cy.width() - 150) - at.x;
-    pan.y += into(at.y, HEAD_ROOM + 40, cy.height() - 70) - at.y;
+    const underMap = at.x + pan.x - before > cy.width() - this.minimap.width - 100;
+    const low = underMap ? this.minimap.height + 60 : 70;
+    pan.y += into(at.y, HEAD_ROOM + 40, cy.height() - low) - at.y;
     if (zoom === cy.zoom() && pan.x === cy.pan().x && pan.y === cy.pan().y) return;
     this.setFollow(false);
     this.animate({ zoom, pan });
@@ -300,45 +331,17 @@ export class View {
     return hits.toArray();
   }
 
-  /** Dim what does not have one of the statuses; null shows all. */
-  setFilter(statuses) {
-    this.filter = statuses?.length ? new Set(statuses) : null;
-    this.cy.batch(() => this.cy.nodes().forEach((node) => this.applyFilter(node)));
-    this.cy.batch(() =>
-      this.cy.edges().forEach((edge) => {
-        edge.toggleClass("dim", Boolean(this.filter) && edge.target().hasClass("dim"));
-      }),
-    );
-  }
-
-  applyFilter(node) {
-    node.toggleClass("dim", Boolean(this.filter) && !this.filter.has(node.data("status")));
-  }
-
   /** Show the graph as it was at a moment (epoch milliseconds); null for now. */
   setMoment(moment) {
-    this.moment = moment ?? null;
-    this.cy.batch(() => {
-      this.cy.nodes().forEach((node) => this.applyMoment(node));
-      this.cy.edges().forEach((edge) => {
-        edge.toggleClass("future", edge.target().hasClass("future"));
-      });
-    });
-    this.lanes.pulses.hidden = this.moment !== null;
-  }
-
-  applyMoment(node) {
-    const { start_ms: start, end_ms: end, type } = node.data();
-    const begins = type === "response" ? (end ?? start) : start;
-    const past = this.moment === null;
-    node.toggleClass("future", !past && begins > this.moment);
-    node.toggleClass("busy", !past && type !== "response" && start <= this.moment && (end ?? Infinity) > this.moment);
+    this.filter.setMoment(moment ?? null);
+    this.lanes.pulses.hidden = this.filter.moment !== null;
   }
 
   // Layouts
 
   setLayout(layout, places) {
     this.layout = layout;
+    this.lanesChanged = true;
     this.cy.edges().toggleClass("free", layout !== "lanes");
     if (layout === "lanes") this.move(null);
     else if (places) this.move(places);

@@ -40,4 +40,7 @@ export const ICONS = {
   minus: "M3 8h10",
   close: "M4 4l8 8M12 4l-8 8",
   timeline: "M2 4h6M5 8h7M9 12h5",
+  agents: "M8 7.5a2.6 2.6 0 1 0 0-5.2 2.6 2.6 0 0 0 0 5.2ZM2.8 14c.4-3 2.4-4.6 5.2-4.6s4.8 1.6 5.2 4.6",
+  chevron: "M4.5 6.5 8 10l3.5-3.5",
+  map: "M2 3h12v10H2zM8.5 8.5h3v2.5h-3z",
 };
