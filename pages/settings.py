@@ -7,7 +7,7 @@ import platform
 import streamlit as st
 
 from app import data, service
-from app.components import health, text
+from app.components import health, simple_graph, text
 
 REFRESH_S = 3.0
 
@@ -54,6 +54,7 @@ def render_looks() -> None:
         st.markdown(
             "Light or dark follows your system; the menu at the top right (⋮) sets it for good."
         )
+        simple_graph.render_choice()
 
 
 def render_versions() -> None:

@@ -12,12 +12,13 @@ from app.components import text
 from app.components.graph import peek
 from tracelake.query.traces import TraceFilter
 
-_STATUSES = ("running", "ok", "error")
+_STATUSES = {"running": "Running", "ok": "Done", "error": "Failed"}
 _FILTER_KEY = "live_statuses"
 _TRACE_KEY = "live_trace"
 _SEEN_KEY = "_live_seen_node"
 _LISTED = 200
 _REFRESH_S = 1.0
+_IDLE_REFRESH_S = 4.0  # while nothing runs: whether a new run has begun
 
 
 def render_bar() -> str:
@@ -31,7 +32,8 @@ def render_bar() -> str:
         _selector(known)
     with right:
         running = hub.current().watch(known).totals()["status"] == "running"
-        st.fragment(_counters, run_every=_REFRESH_S if running else None)(known)
+        every = _REFRESH_S if running else _IDLE_REFRESH_S
+        st.fragment(_counters, run_every=every)(known, running, _newest())
     return known
 
 
@@ -80,12 +82,22 @@ def _title(row: dict[str, Any] | None, trace_id: str) -> str:
     status = row["status"] or "running"
     mark = text.STATUS_MARK[status]
     word = {"ok": "done", "running": "live", "error": "failed"}.get(status, status)
-    name = text.first_line(row["name"] or trace_id, 60)
-    return f"{mark} {word} · {name} · {text.moment(row['start_time'])}"
+    name = text.first_line(row["name"] or trace_id, 48)
+    parts = [f"{mark} {word}", name, f"{row['start_time']:%d %b %H:%M:%S}"]
+    if status != "running":  # what keeps changing would redraw an open list
+        parts += [text.duration(row["duration_ms"]), text.plural(row["llm_calls"] or 0, "call")]
+    return " · ".join([*parts, trace_id[:8]])
 
 
-def _counters(trace_id: str) -> None:
+def _newest() -> str | None:
+    latest = data.latest_trace()
+    return latest["trace_id"] if latest else None
+
+
+def _counters(trace_id: str, was_running: bool, newest: str | None) -> None:
     totals = hub.current().watch(trace_id).totals(now=time.time())
+    if (totals["status"] == "running") != was_running or _newest() != newest:
+        st.rerun()  # the selector above tells states and runs that are out of date
     elapsed = totals["elapsed_s"]
     cells = (
         ("LLM calls", text.count(totals["calls"])),
@@ -102,7 +114,8 @@ def _counters(trace_id: str) -> None:
         st.space("stretch")
         st.segmented_control(
             "Show",
-            _STATUSES,
+            list(_STATUSES),
+            format_func=_STATUSES.__getitem__,
             selection_mode="multi",
             key=_FILTER_KEY,
             label_visibility="collapsed",
