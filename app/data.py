@@ -179,6 +179,13 @@ def read_span(trace_id: str, span_id: str) -> dict[str, Any]:
     return _read_span(trace_id, span_id, snapshot_id())
 
 
+def request_headers(span_id: str) -> list[tuple[str, str]]:
+    """Headers that a recorded call was sent with, credentials redacted; empty when not relayed."""
+    found = service.lake().exchanges().filter(span_id=span_id).select("request_headers").collect()
+    rows = found["request_headers"].to_list()
+    return [(name, value) for name, value in _parsed(rows[0] if rows else None) or []]
+
+
 def experiments(trace_id: str, span_id: str) -> list[dict[str, Any]]:
     """The LLM spans of playground tests of one span, oldest first, every column."""
     return _experiments(trace_id, span_id, snapshot_id())

@@ -6,14 +6,16 @@ back finds it as it was left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app import data, service, state
 from tracelake.playground.draft import Draft, changes, draft_of, scratch
 from tracelake.playground.fields import Field, as_list, new_message, with_field
+from tracelake.playground.provider import headers_to_repeat, sdk_of
 from tracelake.playground.record import Origin
 from tracelake.playground.trial import Trial
+from tracelake.playground.variables import filled, names_of
 
 if TYPE_CHECKING:
     from tracelake.playground.draft import DraftApi
@@ -34,6 +36,8 @@ class Workbench:
         trials: The tests of this session, oldest first.
         first_shown: Number of the first test of the latest round, None before the first.
         is_submitted: Whether a test was asked for from within an editor.
+        values: What to put in the place of `{{variables}}`, by name.
+        headers: Request headers of the recorded call that are sent again to its format.
     """
 
     span: dict[str, Any] | None
@@ -43,6 +47,8 @@ class Workbench:
     trials: list[Trial] = field(default_factory=list[Trial])
     first_shown: int | None = None
     is_submitted: bool = False
+    values: dict[str, str] = field(default_factory=dict[str, str])
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def stamp(self) -> str:
@@ -54,6 +60,17 @@ class Workbench:
     def edits(self) -> tuple[str, ...]:
         """Names of what was edited."""
         return changes(self.original, self.draft)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables of the draft, in order."""
+        return names_of(self.draft)
+
+    @property
+    def headers_to_send(self) -> dict[str, str]:
+        """Recorded headers that mean something to the provider that the draft goes to."""
+        is_same = sdk_of(self.draft.api) == sdk_of(self.original.api)
+        return self.headers if is_same else {}
 
     @property
     def is_running(self) -> bool:
@@ -126,8 +143,13 @@ class Workbench:
         if self.span is not None:
             name = self.span["agent_name"] or self.span["model"] or "call"
             origin = Origin(self.span["trace_id"], self.span["span_id"], name)
+        values = {name: self.values[name] for name in self.variables if self.values.get(name)}
+        draft = filled(self.draft, values)
+        target = replace(target, headers=self.headers_to_send)
         for _ in range(min(variants, VARIANTS_MAX)):
-            trial = Trial(self.draft, target, origin=origin, append=service.lake().append)
+            trial = Trial(
+                draft, target, origin=origin, append=service.lake().append, variables=values
+            )
             self.trials.append(trial.start())
 
     def cancel(self) -> None:
@@ -148,7 +170,8 @@ def of_span(trace_id: str, span_id: str) -> Workbench:
     def make() -> Workbench:
         span = data.read_span(trace_id, span_id)
         draft = draft_of(span)
-        return Workbench(span=span, original=draft, draft=draft)
+        headers = headers_to_repeat(data.request_headers(span_id))
+        return Workbench(span=span, original=draft, draft=draft, headers=headers)
 
     bench: Workbench = state.remember(f"_workbench {trace_id} {span_id}", make)
     if bench.span is not None and bench.span["status"] == "running":

@@ -110,6 +110,7 @@ def render_send(bench: workbench.Workbench) -> None:
     """Model and parameters, where to send, and the button."""
     with st.container(border=True, key="send", gap="small"):
         editor.render_settings(bench)
+        editor.render_variables(bench)
         options = targets.choices(bench.draft.api, bench.span)
         where, count, go = st.columns([2, 0.75, 1.75], vertical_alignment="bottom")
         names = [option.name for option in options]
@@ -124,6 +125,8 @@ def render_send(bench: workbench.Workbench) -> None:
             "Variants", min_value=1, max_value=workbench.VARIANTS_MAX, value=1, key="variants"
         )
         base_url, api_key = render_access(bench, choice)
+        for name, value in bench.headers_to_send.items():
+            st.caption(f"Sent again as recorded: `{name}: {_plain(value)}`")
         submitted, bench.is_submitted = bench.is_submitted, False
         if bench.is_running:
             go.button(

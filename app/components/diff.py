@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 
 import streamlit as st
@@ -20,7 +21,7 @@ def render_diff(
         titles: Above the panes.
         is_partial: More of `after` may come, so what it lacks at the end is not marked yet.
     """
-    chunks = word_diff(before, after)
+    chunks = list(_compared(before, after))
     waiting = chunks.pop().text if is_partial and chunks and chunks[-1].op == "removed" else ""
     st.html(side_by_side(chunks, titles=titles, waiting=waiting))
 
@@ -32,6 +33,12 @@ def side_by_side(chunks: list[Chunk], *, titles: tuple[str, str], waiting: str =
     right = "".join(_marked(chunk, "added", "ins") for chunk in chunks if chunk.op != "removed")
     panes = zip(titles, (left, right), strict=True)
     return f'<div class="tl-diff">{"".join(_pane(title, body) for title, body in panes)}</div>'
+
+
+@lru_cache(maxsize=32)
+def _compared(before: str, after: str) -> tuple[Chunk, ...]:
+    """The difference, remembered: a page that polls asks for the same one again and again."""
+    return tuple(word_diff(before, after))
 
 
 def _marked(chunk: Chunk, op: str, tag: str) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Beyond so many messages the earlier ones are folded away.
 _OPEN_MESSAGES = 4
+#: More variables than these are a template shown, not a prompt to fill in.
+_VARIABLES_MAX, _VARIABLES_A_ROW = 12, 3
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
@@ -130,6 +132,19 @@ def render_settings(bench: Workbench) -> None:
     streamed = stream.toggle("Stream", draft.is_streamed, key=f"stream-{revision}")
     if streamed != draft.is_streamed:
         _set(bench, "stream", streamed or None)
+
+
+def render_variables(bench: Workbench) -> None:
+    """A field for each `{{variable}}` of the prompt; one left empty is sent as it is written."""
+    names = bench.variables[:_VARIABLES_MAX]
+    if not names:
+        return
+    st.caption("Variables, filled in when the prompt is sent; left empty they are sent as written.")
+    columns = st.columns(min(len(names), _VARIABLES_A_ROW))
+    for number, name in enumerate(names):
+        bench.values[name] = columns[number % len(columns)].text_input(
+            f"{{{{{name}}}}}", bench.values.get(name, ""), key=f"variable-{bench.stamp}-{name}"
+        )
 
 
 def _set(bench: Workbench, name: str, value: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app import data, service, targets
 from tracelake.errors import QueryError
 from tracelake.playground.compare import deltas, word_diff
 from tracelake.playground.draft import PROVIDER_OF, Draft, draft_of, scratch
+from tracelake.playground.provider import headers_to_repeat
 from tracelake.playground.record import Origin, as_span
 from tracelake.playground.trial import Trial
 
@@ -51,7 +53,10 @@ def execute(wish: Mapping[str, Any]) -> dict[str, Any]:
     if span:
         name = span["agent_name"] or span["model"] or "call"
         origin = Origin(span["trace_id"], span["span_id"], name)
-    trial = Trial(draft, _target(wish, draft, span), origin=origin, append=service.lake().append)
+    target = _target(wish, draft, span)
+    if span:
+        target = replace(target, headers=headers_to_repeat(data.request_headers(span["span_id"])))
+    trial = Trial(draft, target, origin=origin, append=service.lake().append)
     outcome = trial.start().wait(TIMEOUT_S)
     if outcome.is_running:
         trial.cancel()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from tracelake.model import Headers
     from tracelake.playground.draft import Draft
@@ -28,6 +28,8 @@ _PATHS = {"messages": "/v1/messages", "chat": "/chat/completions", "responses": 
 _KEPT = ("request-id", "x-request-id", "retry-after", "content-type", "x-tracelake-offline")
 #: Environment variable of the key, by the SDK that speaks the format.
 KEY_ENV = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+#: Recorded request headers that change what a provider makes of a body.
+MEANT_HEADERS = frozenset({"anthropic-beta", "anthropic-version", "openai-beta"})
 DEFAULT_BASE_URL = {"anthropic": ANTHROPIC_BACKEND, "openai": OPENAI_BACKEND}
 
 
@@ -77,6 +79,17 @@ def sdk_of(api: str) -> str:
 def key_from_environment(api: str, environ: Mapping[str, str] | None = None) -> str:
     """The key that the environment holds for a format, empty when none."""
     return (os.environ if environ is None else environ).get(KEY_ENV[sdk_of(api)], "")
+
+
+def headers_to_repeat(recorded: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of recorded request headers those without which the same body means something else."""
+    found: dict[str, str] = {}
+    for name, value in recorded:
+        key = name.lower()
+        if key in MEANT_HEADERS:
+            # a header given twice is one list
+            found[key] = f"{found[key]},{value}" if key in found else value
+    return found
 
 
 def path_of(api: str) -> str:

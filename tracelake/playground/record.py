@@ -35,6 +35,7 @@ class Recorded(Protocol):
     draft: Draft
     target: Target
     origin: Origin | None
+    variables: dict[str, str]
     trace_id: str
     span_id: str
 
@@ -93,6 +94,8 @@ def opened_events(trial: Recorded, outcome: Outcome, exchange: Exchange) -> list
             "path": exchange.path,
             "upstream": trial.target.name,
             "base_url": trial.target.base_url,
+            **({"headers": dict(trial.target.headers)} if trial.target.headers else {}),
+            **({"variables": trial.variables} if trial.variables else {}),
         },
     }
     root = {

@@ -21,7 +21,7 @@ from tracelake.playground.record import ended_events, opened_events
 from tracelake.wire import Response, read_request, read_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from typing import Any
 
@@ -65,6 +65,7 @@ class Trial:
         target: Where to.
         origin: The recorded span it varies, None for a call from scratch.
         append: Takes each event of the trace that records the test.
+        variables: Values that were put into the draft, by name; kept with the test.
         clock: The time, UTC.
     """
 
@@ -75,11 +76,13 @@ class Trial:
         *,
         origin: Origin | None = None,
         append: Callable[[dict[str, Any]], object] = lambda _event: None,
+        variables: Mapping[str, str] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.draft = draft
         self.target = target
         self.origin = origin
+        self.variables = dict(variables or {})
         self.trace_id = new_id()
         self.span_id = new_id()
         self._append = append

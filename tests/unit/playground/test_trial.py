@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.support import eventually
 from tracelake.demo.launch import RunningProvider, running_provider
 from tracelake.lake import Lake
 from tracelake.playground.draft import scratch
-from tracelake.playground.provider import Target
+from tracelake.playground.provider import Target, headers_to_repeat
 from tracelake.playground.record import Origin
 from tracelake.playground.snippets import as_curl, as_python
 from tracelake.playground.trial import Trial
@@ -160,3 +162,47 @@ def test_copied_code_makes_the_same_call(api: str, provider: RunningProvider) ->
     shell = as_curl(draft, base_url="http://x/v1")
     assert f"${name}" in shell
     assert SECRET not in code + shell
+
+
+def test_recorded_headers_are_sent_again_and_kept_with_the_variables(tmp_path: Path) -> None:
+    """A beta flag changes what a body means, so it goes along; credentials never do."""
+    received: list[dict[str, str]] = []
+
+    class Keeper(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append({name.lower(): value for name, value in self.headers.items()})
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(418)
+            self.end_headers()
+
+        def log_message(self, *_args: Any) -> None:
+            """Nothing: the test says what went wrong."""
+
+    recorded = [
+        ("Anthropic-Beta", "one"),
+        ("anthropic-beta", "two"),
+        ("anthropic-version", "2023-01-01"),
+        ("x-api-key", "redacted"),
+        ("user-agent", "recorded"),
+    ]
+    headers = headers_to_repeat(recorded)
+    assert headers == {"anthropic-beta": "one,two", "anthropic-version": "2023-01-01"}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Keeper)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        target = Target("own", f"http://127.0.0.1:{server.server_port}", SECRET, headers)
+        with Lake(tmp_path) as lake:
+            values = {"customer": "Ann"}
+            trial = Trial(_draft("messages"), target, append=lake.append, variables=values)
+            trial.start().wait(30)
+            attributes = lake.spans().filter(kind="llm").collect()["attributes"][0]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert {name: received[0][name] for name in headers} == headers
+    assert "redacted" not in received[0].values()
+    assert received[0]["user-agent"] != "recorded"
+    kept = json.loads(attributes)
+    assert (kept["headers"], kept["variables"]) == (headers, values)
