@@ -21,7 +21,7 @@ from app import service
 from app.routes.guard import guarded
 from app.routes.nodes import graph_nodes
 from tracelake import schema
-from tracelake.errors import LakeError, NotInLake, QueryError, TraceLakeError
+from tracelake.errors import ConfigError, LakeError, NotInLake, QueryError, TraceLakeError
 from tracelake.query.jsonable import jsonable_row
 from tracelake.query.traces import ORDERS, TraceFilter
 
@@ -35,6 +35,7 @@ BODY_MAX_BYTES = 32 * 1024 * 1024
 _STATUS_OF: tuple[tuple[type[TraceLakeError], int], ...] = (
     (NotInLake, 404),
     (QueryError, 400),
+    (ConfigError, 400),
     (LakeError, 503),
     (TraceLakeError, 502),
 )
@@ -101,6 +102,27 @@ async def execute_llm(request: Request) -> dict[str, Any]:
     """`POST /api/execute/llm`: send an edited call and compare its answer."""
     from app.routes.execute import execute
 
+    return await to_thread.run_sync(execute, await _read_object(request))
+
+
+@_told
+async def start_replay(request: Request) -> dict[str, Any]:
+    """`POST /api/replay/{span_id}`: run the program again from a step."""
+    from app.routes.replay import replay
+
+    wish = await _read_object(request)
+    return await to_thread.run_sync(replay, request.path_params["span_id"], wish)
+
+
+@_told
+async def read_replay(request: Request) -> dict[str, Any]:
+    """`GET /api/replay/{run_id}`: how far a fork is, and what it changed."""
+    from app.routes.replay import fork_state
+
+    return await to_thread.run_sync(fork_state, request.path_params["span_id"])
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -112,7 +134,7 @@ async def execute_llm(request: Request) -> dict[str, Any]:
         raise QueryError(f"the body is not JSON: {error}") from error
     if not isinstance(wish, dict):
         raise QueryError("the body is not a JSON object")
-    return await to_thread.run_sync(execute, wish)
+    return wish
 
 
 @_told
@@ -147,4 +169,6 @@ routes = [
     Route("/api/traces", list_traces),
     Route("/api/traces/{trace_id}", read_trace),
     Route("/api/execute/llm", execute_llm, methods=["POST"]),
+    Route("/api/replay/{span_id}", start_replay, methods=["POST"]),
+    Route("/api/replay/{span_id}", read_replay),
 ]

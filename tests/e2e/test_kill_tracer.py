@@ -70,7 +70,7 @@ def test_kill_9_of_a_traced_program_loses_nothing(tmp_path: Path) -> None:
         lost_starts = len(started - statuses.keys())
         lost_ends = sum(statuses.get(key) != "ok" for key in ended)
         doubled = found.height - len(statuses)
-        print(  # noqa: T201 - the counts are the point of the test
+        print(
             f"\n{state}: {KILLS} kill -9, acknowledged {len(started)} starts {len(ended)} ends, "
             f"lost {lost_starts} starts {lost_ends} ends, doubled {doubled}"
         )

@@ -73,7 +73,7 @@ def _record(arguments: argparse.Namespace, command: list[str], collector: Collec
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    runs = open_lake(arguments).records("runs").collect()
+    runs = open_lake(arguments).records("runs").drop("files").collect()
     if arguments.json:
         for row in runs.iter_rows(named=True):
             print_json(jsonable_row(row, schema.RUNS))
