@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from diff_match_patch import diff_match_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Op = Literal["same", "removed", "added"]
 _OPS: dict[int, Op] = {0: "same", -1: "removed", 1: "added"}
@@ -15,6 +18,7 @@ _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 #: Beyond these the difference is taken by lines first: comparing words would take seconds.
 _WORDS_MAX = 60_000
 _TIMEOUT_S = 0.8
+_LINES_TIMEOUT_S, _WORDS_TIMEOUT_S, _TIMEOUT_LEAST_S = 0.2, 0.5, 0.005
 #: Private-use and supplementary code points stand for words; surrogates cannot.
 _FIRST_CODE, _SURROGATES, _AFTER_SURROGATES, _LAST_CODE = 1, 0xD800, 0xE000, 0x10FFFF
 
@@ -36,9 +40,31 @@ def word_diff(before: str, after: str) -> list[Chunk]:
     before, after = _canonical(before, after)
     if before == after:
         return [Chunk("same", before)] if before else []
+    if _fits(before, after):
+        return _compared(before, after, _words, _TIMEOUT_S)
+    return _refined(_compared(before, after, _lines, _LINES_TIMEOUT_S))
+
+
+def _refined(chunks: list[Chunk]) -> list[Chunk]:
+    """Lines that took the place of others compared by words; the time is shared by length."""
+    total = sum(len(chunk.text) for chunk in chunks if chunk.op != "same") or 1
+    found: list[Chunk] = []
+    for chunk in chunks:
+        if chunk.op == "added" and found and found[-1].op == "removed":
+            before = found.pop().text
+            share = (len(before) + len(chunk.text)) / total
+            timeout_s = max(_TIMEOUT_LEAST_S, _WORDS_TIMEOUT_S * share)
+            found += _compared(before, chunk.text, _words, timeout_s)
+        else:
+            found.append(chunk)
+    return found
+
+
+def _compared(
+    before: str, after: str, split: Callable[[str], list[str]], timeout_s: float
+) -> list[Chunk]:
     engine = diff_match_patch()
-    engine.Diff_Timeout = _TIMEOUT_S
-    split = _words if _fits(before, after) else _lines
+    engine.Diff_Timeout = timeout_s
     codes: dict[str, str] = {}
     encoded = [_encode(split(text), codes) for text in (before, after)]
     words = {code: word for word, code in codes.items()}

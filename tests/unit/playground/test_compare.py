@@ -60,3 +60,14 @@ def test_tool_calls_of_every_format_read_alike() -> None:
     texts = {tool_calls_text(blocks) for blocks in (anthropic, responses, chat)}
     assert len(texts) == 1
     assert tool_calls_text("no blocks") == ""
+
+
+def test_a_long_text_is_compared_by_words_where_its_lines_changed() -> None:
+    """Beyond what words allow at once, a word changed in a line is still marked alone."""
+    line = "The quick brown fox jumps over the lazy dog, again.\n"
+    before = line * 4000
+    after = line * 2000 + line.replace("lazy", "sleepy") + line * 1999
+    chunks = word_diff(before, after)
+    assert [chunk.text for chunk in chunks if chunk.op == "removed"] == ["lazy"]
+    assert [chunk.text for chunk in chunks if chunk.op == "added"] == ["sleepy"]
+    assert "".join(chunk.text for chunk in chunks if chunk.op != "removed") == after
