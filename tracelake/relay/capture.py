@@ -11,12 +11,13 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from tracelake.model import Exchange
 from tracelake.relay.redact import REDACTED, Redaction, credentials
+from tracelake.storage.xlog import Record
 
 if TYPE_CHECKING:
     from tracelake.relay.routing import Route
@@ -140,61 +141,55 @@ def parse_response(pieces: list[bytes]) -> RawResponse:
     return RawResponse(status, head.headers if head.complete else [], b"".join(head.body))
 
 
-def request_side(capture: Capture, redaction: Redaction) -> Exchange:
-    """The exchange as its `opened` record tells it: redacted, without a response."""
+def opened_record(capture: Capture, redaction: Redaction) -> Record:
+    """The record of a request: redacted; fields as in `storage.xlog.opened_record`."""
+    body = b"".join(capture.request)
     headers = _texts(capture.request_headers)
-    body, decoded = redaction.body(
-        b"".join(capture.request), encoding=_first(headers, "content-encoding")
-    )
-    return Exchange(
-        span_id=capture.span_id,
-        start_time=_moment(capture.start_ns / 1e9),
-        method=capture.method.decode(),
-        path=redaction.path(capture.route.path),
-        upstream=capture.route.backend.name,
-        request_headers=_described(redaction.headers(headers), decoded=decoded),
-        request_body=body,
-        run_id=capture.route.run_id,
-        client=_client(capture),
-    )
+    kept, described = _redacted(headers, body, redaction)
+    route = capture.route
+    meta = {
+        "run_id": route.run_id,
+        "trace_id": None,
+        "start_time": _iso(capture.start_ns / 1e9),
+        "method": capture.method.decode(),
+        "path": redaction.path(route.path),
+        "upstream": route.backend.name,
+        "request_headers": described,
+        "client": {"host": capture.peer[0], "port": capture.peer[1]},
+    }
+    return Record("opened", capture.span_id, meta, kept)
 
 
-def response_side(capture: Capture, redaction: Redaction) -> Exchange:
-    """The exchange as its `ended` record tells it; of the request only what identifies it."""
+def ended_record(capture: Capture, redaction: Redaction) -> Record:
+    """The record of a response, as far as it came; fields as in `storage.xlog.ended_record`."""
     raw = parse_response(capture.response)
-    headers = _texts(raw.headers)
-    body, decoded = redaction.body(raw.body, encoding=_first(headers, "content-encoding"))
+    kept, described = _redacted(_texts(raw.headers), raw.body, redaction)
     if raw.status is not None and raw.status >= 400:
         for secret in credentials(_texts(capture.request_headers)):
-            body = body.replace(secret, REDACTED.encode())
-    return Exchange(
-        span_id=capture.span_id,
-        start_time=_moment(capture.start_ns / 1e9),
-        method=capture.method.decode(),
-        path="",
-        upstream=capture.route.backend.name,
-        request_headers=(),
-        request_body=b"",
-        first_byte_time=_moment(capture.first_byte) if capture.first_byte else None,
-        end_time=_moment(capture.end),
-        status=raw.status,
-        response_headers=_described(redaction.headers(headers), decoded=decoded),
-        response_body=body,
-        outcome=capture.outcome,
-    )
+            kept = kept.replace(secret, REDACTED.encode())
+    meta: dict[str, Any] = {
+        "first_byte_time": _iso(capture.first_byte) if capture.first_byte else None,
+        "end_time": _iso(capture.end),
+        "status": raw.status,
+        "response_headers": described,
+        "outcome": capture.outcome,
+    }
+    if capture.unrecorded_bytes:
+        meta["unrecorded_bytes"] = capture.unrecorded_bytes
+    return Record("ended", capture.span_id, meta, kept)
 
 
-def _described(
-    headers: tuple[tuple[str, str], ...], *, decoded: bool
-) -> tuple[tuple[str, str], ...]:
-    """Headers that fit the body kept: without its encoding where that was taken off."""
-    if not decoded:
-        return headers
-    return tuple(pair for pair in headers if pair[0].lower() != "content-encoding")
-
-
-def _client(capture: Capture) -> dict[str, Any]:
-    return {"host": capture.peer[0], "port": capture.peer[1]}
+def _redacted(
+    headers: list[tuple[str, str]], body: bytes, redaction: Redaction
+) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """Body and headers to keep; the headers fit the body where its encoding was taken off."""
+    kept = redaction.headers(headers)
+    if not redaction.patterns:
+        return body, kept
+    body, decoded = redaction.body(body, encoding=_first(headers, "content-encoding"))
+    if decoded:
+        kept = tuple(pair for pair in kept if pair[0].lower() != "content-encoding")
+    return body, kept
 
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
@@ -205,5 +200,12 @@ def _first(headers: list[tuple[str, str]], name: str) -> str | None:
     return next((value for key, value in headers if key.lower() == name), None)
 
 
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _iso(seconds: float) -> str:
+    """As `model.to_iso`: microseconds and `Z`."""
+    whole, micros = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{_second(whole)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

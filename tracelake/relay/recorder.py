@@ -17,8 +17,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracelake.relay.capture import BODY_MAX_BYTES, Capture, request_side, response_side
-from tracelake.storage.xlog import ExchangeLog, Record, ended_record, opened_record
+from tracelake.relay.capture import BODY_MAX_BYTES, Capture, ended_record, opened_record
+from tracelake.storage.xlog import ExchangeLog, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,13 +190,11 @@ class Recorder:
 
     def _records(self, part: _Part, capture: Capture) -> list[Record]:
         if part == "opened":
-            return [opened_record(request_side(capture, self._redaction))]
-        records: list[Record] = []
+            return [opened_record(capture, self._redaction)]
+        ended = ended_record(capture, self._redaction)
         if capture.amended or not capture.opened:
-            records.append(opened_record(request_side(capture, self._redaction)))
-        ended = response_side(capture, self._redaction)
-        records.append(ended_record(ended, unrecorded_bytes=capture.unrecorded_bytes))
-        return records
+            return [opened_record(capture, self._redaction), ended]
+        return [ended]
 
     def _write(self, records: list[Record]) -> bool:
         """Write records, again and again until the disk takes them or the relay must stop."""

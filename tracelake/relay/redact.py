@@ -46,7 +46,7 @@ _SECRET_QUERY = re.compile(
     r"=)[^&;#]*",
     re.IGNORECASE,
 )
-_SUBPROTOCOL_CHARS = len("sec-websocket-protocol")
+_SUBPROTOCOL = "sec-websocket-protocol"
 #: Browsers cannot set headers on a WebSocket, so the key travels as a subprotocol.
 _SECRET_SUBPROTOCOL = re.compile(r"(api-key\.)[^\s,]+")
 #: A pattern is searched in windows, so that a big body never holds up the event loop for long.
@@ -59,6 +59,12 @@ def is_secret_header(name: str) -> bool:
     """Whether a header of that name carries a credential."""
     lower = name.lower()
     return lower in _SECRET_HEADERS or _SECRET_HEADER.search(lower) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_harmless(name: str) -> bool:
+    """Whether a header of that name is kept as it is, unless a pattern of the user says no."""
+    return not is_secret_header(name) and name.lower() != _SUBPROTOCOL
 
 
 def redact_query(path: str) -> str:
@@ -86,10 +92,9 @@ class Redaction:
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Header pairs without credentials and without what the patterns match."""
-        return tuple(
-            (name, REDACTED if is_secret_header(name) else self._value(name, value))
-            for name, value in headers
-        )
+        if not self.patterns:
+            return tuple([pair if _is_harmless(pair[0]) else self._pair(*pair) for pair in headers])
+        return tuple([self._pair(*pair) for pair in headers])
 
     def path(self, path: str) -> str:
         """A path and query without credentials and without what the patterns match."""
@@ -116,8 +121,11 @@ class Redaction:
         clean = self._sub(plain)
         return (body, False) if clean == plain else (clean, True)
 
+    def _pair(self, name: str, value: str) -> tuple[str, str]:
+        return name, REDACTED if is_secret_header(name) else self._value(name, value)
+
     def _value(self, name: str, value: str) -> str:
-        if len(name) == _SUBPROTOCOL_CHARS and name.lower() == "sec-websocket-protocol":
+        if len(name) == len(_SUBPROTOCOL) and name.lower() == _SUBPROTOCOL:
             value = _SECRET_SUBPROTOCOL.sub(rf"\g<1>{REDACTED}", value)
         return self._text(value)
 
