@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml hatch_build.py $(wildcard app/frontend/*.js app/frontend/*.css app/frontend/package*.json)
+# what an installation is made of: the package's metadata and the browser components
+SOURCES := pyproject.toml hatch_build.py $(shell find app/frontend -type f -not -path '*/node_modules/*')
 
 .PHONY: demo test lint types unit e2e browser format clean
 
