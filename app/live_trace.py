@@ -12,6 +12,7 @@ import orjson
 from tracelake.errors import NotInLake
 from tracelake.graph import GraphBuilder
 from tracelake.graph.facts import tool_names
+from tracelake.schema import SPANS
 from tracelake.storage.fold import fold_event
 
 if TYPE_CHECKING:
@@ -166,8 +167,9 @@ def read_rows(lake: Lake, trace_id: str) -> list[dict[str, Any]]:
     """The spans of a trace as the lake holds them, without bodies; none of an unknown trace."""
     import polars as pl
 
+    columns = [name for name in SPANS.names if name not in BODIES]
     try:
-        frame = lake.trace(trace_id)
+        frame = lake.trace(trace_id, columns=columns)
     except NotInLake:
         return []
     light = frame.with_columns(

@@ -47,19 +47,20 @@ _PREVIEW_CHARS: Final = 160
 def read_document(lake: Lake, trace_id: str, span_id: str) -> dict[str, Any] | None:
     """The document of a span as the lake holds it now, None while it holds no such span."""
     try:
-        spans = lake.trace(trace_id)
+        span = lake.trace(trace_id, span_ids=[span_id]).row(0, named=True)
+        spans = lake.trace(trace_id, columns=["span_id", "kind", "parent_id", "start_time"])
+        before = spans.filter(
+            (spans["kind"] == "llm")
+            & spans["parent_id"].eq_missing(span["parent_id"])
+            & (spans["start_time"] < span["start_time"])
+        )
+        earlier = None
+        if not before.is_empty():
+            wanted = [before["span_id"][-1]]
+            messages = lake.trace(trace_id, columns=["messages"], span_ids=wanted)["messages"]
+            earlier = _parsed(messages[0])
     except NotInLake:
         return None
-    found = spans.filter(span_id=span_id)
-    if found.is_empty():
-        return None
-    span = found.row(0, named=True)
-    before = spans.filter(
-        (spans["kind"] == "llm")
-        & spans["parent_id"].eq_missing(span["parent_id"])
-        & (spans["start_time"] < span["start_time"])
-    )
-    earlier = None if before.is_empty() else _parsed(before["messages"][-1])
     columns = {c.name for c in SPANS.columns if c.dtype == "json"}
     parsed = {name: _parsed(value) if name in columns else value for name, value in span.items()}
     return span_document(parsed, earlier=earlier if isinstance(earlier, list) else None)

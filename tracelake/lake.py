@@ -32,7 +32,7 @@ from tracelake.storage.segment import SegmentWriter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
     from pathlib import Path
     from types import TracebackType
@@ -116,13 +116,25 @@ class Lake:
         """One row per HTTP exchange, with the columns of `schema.EXCHANGES`."""
         return self._reader.exchanges()
 
-    def trace(self, trace_id: str) -> pl.DataFrame:
-        """Every span of one trace, in start order.
+    def trace(
+        self,
+        trace_id: str,
+        *,
+        columns: Sequence[str] | None = None,
+        span_ids: Collection[str] | None = None,
+    ) -> pl.DataFrame:
+        """The spans of one trace, in start order.
+
+        Args:
+            trace_id: The trace.
+            columns: Of `schema.SPANS`, all by default; prompts and answers that are not among
+                them are not read from disk.
+            span_ids: Only these spans, those of them that there are.
 
         Raises:
-            NotInLake: The lake holds no such trace.
+            NotInLake: The lake holds no such trace, or none of these spans.
         """
-        return self._reader.trace(trace_id)
+        return self._reader.trace(trace_id, columns, span_ids)
 
     def latest_traces(self, limit: int = 50) -> pl.DataFrame:
         """The traces that started last, newest first; spans are not scanned."""

@@ -33,7 +33,7 @@ from tracelake.storage.table import DeltaStore, Snapshot, scan_files
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from tracelake.config import Location
     from tracelake.storage.cold import Days
@@ -100,24 +100,37 @@ class Reader:
             sealed = sealed.join(replaced, on=_KEY, how="anti")
         return pl.concat([sealed, hot.lazy()]) if hot.height else sealed
 
-    def trace(self, trace_id: str) -> pl.DataFrame:
-        """Every span of one trace, in start order.
+    def trace(
+        self,
+        trace_id: str,
+        columns: Sequence[str] | None = None,
+        span_ids: Collection[str] | None = None,
+    ) -> pl.DataFrame:
+        """Spans of one trace in start order; of sealed ones only the wanted columns are read.
 
         Raises:
             NotInLake: There is none.
         """
         with self._lock:
             view = self._view()
-            hot = to_frame(view.hot[trace_id, span] for span in view.by_trace.get(trace_id, ()))
+            there = view.by_trace.get(trace_id, ())
+            wanted = there if span_ids is None else [span for span in there if span in span_ids]
+            hot = to_frame(view.hot[trace_id, span] for span in wanted)
             days = self._days_of(view, trace_id)
-        frames = [hot]
+        names = list(SPANS.names) if columns is None else list(columns)
+        read = list(dict.fromkeys([*names, *_KEY, "start_time"]))
+        frames = [hot.select(read)]
         if days:
-            rows = view.deleted.visible(cold.scan_traces(view.spans, days)).collect()
+            sealed = view.deleted.visible(cold.scan_traces(view.spans, days))
+            if span_ids is not None:
+                sealed = sealed.filter(pl.col("span_id").is_in(list(span_ids)))
+            rows = sealed.select(read).collect()
             frames.insert(0, rows.join(hot, on=_KEY, how="anti"))
         found = pl.concat(frames)
         if found.is_empty():
-            raise NotInLake(f"no trace {trace_id} in {self.location.tables}: see tracelake ls")
-        return found.sort("start_time", "span_id")
+            what = f"trace {trace_id}" if span_ids is None else f"such span in trace {trace_id}"
+            raise NotInLake(f"no {what} in {self.location.tables}: see tracelake ls")
+        return found.sort("start_time", "span_id").select(names)
 
     def traces(self) -> pl.LazyFrame:
         """One row per trace."""
