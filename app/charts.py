@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -86,7 +87,7 @@ def latency_by_day(rows: Sequence[dict[str, Any]]) -> alt.Chart:
         alt.Chart(alt.Data(values=values))
         .mark_line(point={"size": 28}, strokeWidth=1.8)
         .encode(
-            x=_days(),
+            x=_days(values),
             y=alt.Y(
                 "seconds:Q",
                 title=None,
@@ -105,27 +106,29 @@ def _bars(
     return (
         alt.Chart(alt.Data(values=values))
         .mark_bar(size=_bar_width(values))
-        .encode(x=_days(), y=y, color=colour.legend(_legend()), tooltip=[*tooltip, "day:N"])
+        .encode(x=_days(values), y=y, color=colour.legend(_legend()), tooltip=[*tooltip, "day:N"])
         .properties(height=_HEIGHT, padding=_PADDING)
     )
 
 
 def _bar_width(values: Sequence[dict[str, Any]]) -> float:
+    return max(2.0, min(22.0, 260 / _day_span(values)))
+
+
+def _day_span(values: Sequence[dict[str, Any]]) -> int:
+    """Days from the first to the last, both counted; 1 without any."""
     days = sorted(value["day"] for value in values)
-    if not days:
-        return 18
-    from datetime import date
-
-    span = (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days + 1
-    return max(2.0, min(22.0, 260 / span))
+    return (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days + 1 if days else 1
 
 
-def _days() -> alt.X:
+def _days(values: Sequence[dict[str, Any]]) -> alt.X:
+    # whole days only: fractions of a day would all be labelled with the same date
+    step = alt.TimeIntervalStep(interval="day", step=-(-_day_span(values) // 6))
     return alt.X(
         "day:T",
         title=None,
         timeUnit="utcyearmonthdate",
-        axis=alt.Axis(format="%d %b", grid=False, tickCount=6, labelOverlap=True),
+        axis=alt.Axis(format="%d %b", grid=False, tickCount=step, labelOverlap=True),
     )
 
 

@@ -58,7 +58,9 @@ def simple_workspace(trace_id: str) -> None:
     with left:
         clicked = simple_graph.simple_graph(message, key="simple_graph") if message else None
     with right, st.container():
-        if clicked:
+        if not clicked:
+            st.caption("Click a node to read what was sent and answered.")
+        else:
             span_id = clicked.removesuffix(":response")
             plain_detail.render_document(detail.read_document(trace_id, span_id))
 

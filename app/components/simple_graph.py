@@ -23,6 +23,7 @@ MAX_NODES: Final = 300
 _CHOICE: Final = "_graph_renderer"
 _SHAPES: Final = {"circle": "dot", "rounded": "box", "hexagon": "hexagon", "rectangle": "box"}
 _LABEL_CHARS: Final = 26
+_HEXAGON: Final = 0.6  # of its height: the label is written below it, above the next one
 _ERROR: Final = "#dc2626"
 _RUNNING: Final = "#0891b2"
 
@@ -90,7 +91,7 @@ def _node(node: dict[str, Any], style: NodeStyle, shade: int) -> dict[str, Any]:
         "x": node["x"],
         "y": node["y"],
         "shape": _SHAPES[style.shape],
-        "size": style.height / 2,
+        "size": style.height / 2 * (_HEXAGON if style.shape == "hexagon" else 1),
         "color": {"background": style.fill[shade], "border": border},
         "borderWidth": 4 if border in {_ERROR, _RUNNING} else 1,
         "shapeProperties": {
