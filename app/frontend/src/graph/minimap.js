@@ -4,6 +4,7 @@ const WIDTH = 130;
 const MAX_HEIGHT = 150;
 /** A smaller stage has no room to spare. */
 const LEAST_STAGE = 820;
+const LEAST_NODES = 25;
 
 export class Minimap {
   constructor(stage, cy, onMove) {
@@ -43,6 +44,11 @@ export class Minimap {
     return this.box.hidden ? 0 : this.box.offsetHeight;
   }
 
+  /** Width at the right that the drawing leaves to the overview where it can. */
+  get reserve() {
+    return this.off || this.cy.width() < LEAST_STAGE || this.cy.nodes().length < LEAST_NODES ? 0 : WIDTH + 20;
+  }
+
   toggle() {
     this.off = !this.off;
     this.frame();
@@ -60,7 +66,7 @@ export class Minimap {
 
   paint() {
     const nodes = this.cy.nodes().filter((node) => !node.hasClass("folded"));
-    if (!this.table || nodes.length < 25 || this.cy.destroyed()) {
+    if (!this.table || nodes.length < LEAST_NODES || this.cy.destroyed()) {
       this.world = null;
       return;
     }

@@ -230,7 +230,7 @@ export class View {
     cy.viewport({
       zoom,
       pan: {
-        x: fits ? (cy.width() - box.w * zoom) / 2 - box.x1 * zoom : MARGIN - box.x1 * zoom,
+        x: fits ? this.centredX(box, zoom) : MARGIN - box.x1 * zoom,
         y: 8 - (box.y1 - BAND_TOP) * zoom,
       },
     });
@@ -251,13 +251,20 @@ export class View {
       const left = box.x1 * zoom + pan.x;
       const right = box.x2 * zoom + pan.x;
       if (left < MARGIN || right > cy.width() - MARGIN || zoom !== cy.zoom())
-        pan.x = cy.width() / 2 - ((box.x1 + box.x2) / 2) * zoom;
+        pan.x = this.centredX(box, zoom);
     } else pan.x = cy.width() - MARGIN - box.x2 * zoom;
     const bottom = box.y2 * zoom + pan.y;
     if (bottom > room || bottom < HEAD_ROOM * 2) pan.y = Math.min(room - box.y2 * zoom, HEAD_ROOM);
     if (zoom === cy.zoom() && pan.x === cy.pan().x && pan.y === cy.pan().y) return;
     if (jump) cy.viewport({ zoom, pan });
     else this.animate({ zoom, pan }, 260);
+  }
+
+  /** Pan that centres a box that fits, clear of the overview as far as there is room. */
+  centredX({ x1, x2 }, zoom) {
+    const wide = (x2 - x1) * zoom;
+    const room = this.cy.width() - wide;
+    return Math.max(MARGIN, Math.min(room / 2, room - this.minimap.reserve)) - x1 * zoom;
   }
 
   setFollow(follow) {
