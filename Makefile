@@ -51,4 +51,4 @@ $(VENV)/.installed-dev: $(BIN)/python $(SOURCES) constraints.txt
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) app/frontend/dist app/frontend/node_modules dist build
+	rm -rf $(VENV) tracelake/_ui app/frontend/node_modules dist build
