@@ -9,6 +9,7 @@ import streamlit as st
 from app import data, navigation, state, targets, workbench
 from app.components import answers, editor, text
 from app.components.diff import render_diff
+from app.components.follow_up import render_follow_up
 from tracelake.errors import NotInLake, QueryError, TraceLakeError
 from tracelake.playground.record import as_span
 from tracelake.playground.snippets import as_curl, as_python
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 POLL_S = 0.3
 #: So many of the latest tests can be picked above the answer; the list of tests has all.
 _PILLS = 10
+_HIGHLIGHTED_MAX = 20_000
 #: What stands in the control and in the URL, for each wire format.
 _FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
 
@@ -207,10 +209,13 @@ def render_results(bench: workbench.Workbench) -> None:
     with listed:
         render_tests(tests)
     with code:
-        st.caption("Python")
-        st.code(as_python(bench.draft), language="python")
-        st.caption("cURL")
-        st.code(as_curl(bench.draft), language="bash")
+        for title, source, language in (
+            ("Python", as_python(bench.draft), "python"),
+            ("cURL", as_curl(bench.draft), "bash"),
+        ):
+            st.caption(title)
+            # highlighting a long text would hold up the whole page
+            st.code(source, language=language if len(source) < _HIGHLIGHTED_MAX else None)
 
 
 def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> None:
@@ -241,6 +246,7 @@ def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> N
         answers.render_answer(test)
     else:
         answers.render_comparison(original, test)
+    render_follow_up(bench, test)
 
 
 def render_tests(tests: list[dict[str, Any]]) -> None:

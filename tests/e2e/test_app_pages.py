@@ -132,6 +132,49 @@ def test_a_prompt_is_tested_from_the_keyboard_and_its_text_is_never_run(
     assert (test["forked_from_trace_id"], test["status"]) == (trace_id, "ok")
 
 
+def test_a_tested_answer_is_taken_to_replay(page: Page, url: str, demo: tuple[Path, str]) -> None:
+    """Use this answer opens Replay at the step, with the new answer to be given there."""
+    path, trace_id = demo
+    span_id = _last_answer(path, trace_id)
+    page.goto(f"{url}/playground?trace={trace_id}&span={span_id}")
+    system = page.get_by_role("textbox", name="System prompt")
+    system.press("Control+End")
+    page.keyboard.insert_text("\nAnswer in three bullet points.")
+    system.press("Control+Enter")
+    page.get_by_role("button", name="Use this answer").click()
+    expect(page).to_have_url(re.compile(rf"/replay\?.*span={span_id}"))
+    with Lake(path) as lake:
+        tests = lake.spans().filter(source="playground", kind="llm").sort("start_time").collect()
+    answer = page.get_by_role("textbox", name="Answer of this step")
+    expect(answer).to_have_value(tests["response"][-1])
+    expect(page.get_by_role("button", name="Rerun from here")).to_be_enabled()
+
+
+def test_a_tool_call_is_answered_as_recorded_and_gone_on_from(
+    page: Page, url: str, demo: tuple[Path, str]
+) -> None:
+    """A call in the answer comes with its recorded result; going on sends both."""
+    path, trace_id = demo
+    with Lake(path) as lake:
+        called = pl.col("finish_reason") == "tool_use", pl.col("agent_name") == "tester"
+        spans = lake.trace(trace_id).filter(pl.col("kind") == "llm", *called)
+    page.goto(f"{url}/playground?trace={trace_id}&span={spans['span_id'][0]}")
+    page.get_by_role("button", name="Test Prompt").click()
+    page.get_by_text("Answer the tool calls and go on").click()
+    expect(page.get_by_text("recorded result").first).to_be_visible()
+    page.get_by_role("button", name="Go on with these results").click()
+
+    def gone_on() -> bool:
+        with Lake(path) as lake:
+            tests = lake.spans().filter(
+                source="playground", kind="llm", status="ok",
+                original_span_id=spans["span_id"][0],
+            ).sort("start_time").collect()  # fmt: skip
+        return tests.height == 2 and "tool_result" in tests["messages"][1]
+
+    eventually(gone_on, timeout_s=60)
+
+
 def _last_answer(path: Path, trace_id: str) -> str:
     """The last model call of a trace that ended its turn."""
     with Lake(path) as lake:

@@ -18,6 +18,8 @@ import { tags } from "@lezer/highlight";
 
 /** The same names as `tracelake.playground.variables` takes. */
 const VARIABLE = /\{\{\s*[A-Za-z_][\w.-]*\s*\}\}/g;
+/** One paragraph of Markdown is parsed anew at each key in it, however long it is. */
+const HIGHLIGHTED_MAX = 60_000;
 const marker = new MatchDecorator({
   regexp: VARIABLE,
   decoration: Decoration.mark({ class: "tl-variable" }),
@@ -52,8 +54,9 @@ export function fixed(data, { submit, leave }) {
   ];
 }
 
-/** The grammar of a text: `json`, else Markdown. */
-export function language(name) {
+/** The grammar of a text: `json`, else Markdown; none where parsing would be felt at each key. */
+export function language(name, length) {
+  if (length > HIGHLIGHTED_MAX) return [];
   if (name === "json") return json();
   const fenced = (info) => (info.trim().startsWith("json") ? jsonLanguage : null);
   return markdown({ base: markdownLanguage, codeLanguages: fenced, completeHTMLTags: false });

@@ -40,7 +40,7 @@ class Editor {
         doc: data.value,
         extensions: [
           fixed(data, { submit: () => this.submit(), leave: () => this.commit() }),
-          language(data.language),
+          language(data.language, data.value.length),
           typed,
           this.theme.of(look(readTheme(this.place))),
         ],

@@ -1,0 +1,143 @@
+"""The Playground in a real browser: its editor, hostile text, and prompts of 200 KB."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser import free_port, open_browser, running_app
+from tests.support import eventually
+from tracelake.lake import Lake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = '<script>window.hacked = 1</script><img src="/x" onerror="window.hacked = 2"><b>bold</b>'
+LARGE = "The quick brown fox jumps over the lazy dog number 12345, again.\n" * 3200
+#: From a key going down until the next frame is ready to be drawn, in milliseconds.
+WATCH_KEYS = """() => {
+  window.keyTimes = [];
+  document.addEventListener("keydown", () => {
+    const start = performance.now();
+    requestAnimationFrame(() => setTimeout(() => window.keyTimes.push(performance.now() - start)));
+  }, true);
+}"""
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with a call of hostile text and one with a system prompt of 200 KB."""
+    path = tmp_path_factory.mktemp("playground") / "lake"
+    with Lake(path) as lake:
+        for trace_id, system in (("hostile", f"Old {HOSTILE}"), ("large", LARGE)):
+            common = {"trace_id": trace_id, "timestamp": "2026-11-20T10:00:00.000000Z"}
+            root = {"name": trace_id, "role": "orchestrator", "source": "proxy"}
+            lake.append({"event_type": "agent_start", "span_id": "root", **common, "data": root})
+            call = {
+                "provider": "anthropic",
+                "model": "claude-sonnet-4-5",
+                "system": system,
+                "messages": [{"role": "user", "content": f"Say it. {HOSTILE}"}],
+                "request": {"model": "claude-sonnet-4-5", "max_tokens": 100, "stream": True},
+                "response": f"Said {HOSTILE}",
+                "response_blocks": [{"type": "text", "text": f"Said {HOSTILE}"}],
+                "attributes": {"api": "messages", "offline": True},
+                "source": "proxy",
+            }
+            event = {"event_type": "llm_call", "span_id": "call", "parent_id": "root", **common}
+            lake.append({**event, "data": call})
+            lake.append({"event_type": "agent_end", "span_id": "root", **common, "data": {}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def url(lake: Path) -> Iterator[str]:
+    """The app on that lake."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "app", "--server.headless", "true"]
+    command += ["--server.port", str(port)]
+    log = lake.with_suffix(".log")
+    with running_app(command, port=port, lake=lake, cwd=ROOT, log=log) as url:
+        yield url
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of its own for each test."""
+    with open_browser(viewport={"width": 1280, "height": 800}) as page:
+        yield page
+
+
+def test_hostile_text_stays_text(page: Page, url: str) -> None:
+    """Markup in a prompt, an edit and an answer is drawn as text and never run."""
+    page.goto(f"{url}/playground?trace=hostile&span=call")
+    system = page.get_by_role("textbox", name="System prompt")
+    expect(system).to_contain_text(HOSTILE)
+    answer = page.get_by_role("tabpanel", name="Answer")
+    expect(answer).to_contain_text(f"Said {HOSTILE}")
+    system.press("Control+End")
+    page.keyboard.insert_text(f"\n{HOSTILE}")
+    system.press("Control+Enter")
+    expect(answer.locator("ins").first).to_be_visible()
+    expect(answer.locator("del").filter(has_text="hacked").first).to_be_visible()
+    page.get_by_role("tab", name="Prompt changes").click()
+    changes = page.get_by_role("tabpanel", name="Prompt changes")
+    expect(changes.locator("ins").filter(has_text="hacked").first).to_be_visible()
+    for panel in (answer, changes):
+        assert panel.locator(".tl-pane img, .tl-pane script, .tl-pane b").count() == 0
+    assert page.evaluate("() => window.hacked") is None
+
+
+def test_focus_and_typing_survive_an_answer_that_streams(page: Page, url: str, lake: Path) -> None:
+    """The editor keeps its focus and every key while the page is drawn again around it."""
+    page.goto(f"{url}/playground?trace=hostile&span=call")
+    system = page.get_by_role("textbox", name="System prompt")
+    system.press("Control+End")
+    page.keyboard.type(" first")
+    system.press("Control+Enter")
+    with Lake(lake) as reader:
+        eventually(
+            lambda: any(
+                str(text).endswith(" first")
+                for text in reader.spans().filter(source="playground", kind="llm")
+                .collect()["system"]
+            ),
+            timeout_s=60,
+        )  # fmt: skip
+    page.keyboard.type(" second")
+    expect(page.get_by_role("button", name="Test Prompt")).to_be_visible()
+    page.keyboard.type(" third")
+    expect(system).to_contain_text("first second third")
+    page.get_by_role("button", name="Reset all").click()
+    expect(system).not_to_contain_text("first")
+
+
+def test_a_prompt_of_200_kb_stays_quick(page: Page, url: str) -> None:
+    """Keys show at once and the difference follows; the figures are printed."""
+    page.goto(f"{url}/playground?trace=large&span=call")
+    system = page.get_by_role("textbox", name="System prompt")
+    expect(system).to_contain_text("The quick brown fox")
+    system.press("Control+End")
+    page.evaluate(WATCH_KEYS)
+    page.keyboard.type("An addition at the end, typed by hand.", delay=80)
+    times = sorted(
+        eventually(lambda: page.evaluate("() => window.keyTimes.length > 30 && keyTimes"))
+    )
+    start = time.perf_counter()
+    page.get_by_role("tab", name="Prompt changes").click()
+    changes = page.get_by_role("tabpanel", name="Prompt changes")
+    expect(changes.locator("ins").filter(has_text="typed by hand").first).to_be_attached()
+    diff_s = time.perf_counter() - start
+    median = times[len(times) // 2]
+    print(f"\n{len(LARGE)} characters: key to frame {median:.1f} ms median, ", end="")
+    print(f"{times[-1]:.1f} ms worst; leaving to difference on the screen {diff_s:.2f} s")
+    assert median < 50

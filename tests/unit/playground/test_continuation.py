@@ -1,0 +1,86 @@
+"""Going on from an answer that calls tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracelake.demo.launch import running_provider
+from tracelake.playground.continuation import calls_of, continued, recorded_results
+from tracelake.playground.draft import scratch
+from tracelake.playground.provider import Target
+from tracelake.playground.trial import Trial
+from tracelake.wire import conversation
+
+if TYPE_CHECKING:
+    from tracelake.playground.draft import DraftApi
+
+_ARGUMENTS = '{"path": "a.py"}'
+ANSWERS: dict[DraftApi, list[dict[str, Any]]] = {
+    "messages": [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "server_tool_use", "id": "served", "name": "web_search", "input": {}},
+        {"type": "tool_use", "id": "one", "name": "read_file", "input": {"path": "a.py"}},
+    ],
+    "chat": [
+        {
+            "index": 0,
+            "message": {
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "one",
+                        "type": "function",
+                        "function": {"name": "read_file", "arguments": _ARGUMENTS},
+                    }
+                ],
+            },
+            "finish_reason": "tool_calls",
+        }
+    ],
+    "responses": [
+        {"type": "reasoning", "id": "r", "summary": []},
+        {"type": "function_call", "call_id": "one", "name": "read_file", "arguments": _ARGUMENTS},
+    ],
+}
+
+
+@pytest.mark.parametrize("api", ANSWERS)
+def test_a_call_is_read_and_its_result_takes_its_place(api: DraftApi) -> None:
+    """The client's calls are found in every format, and the next call holds call and result."""
+    (call,) = calls_of(api, ANSWERS[api])
+    assert (call.id, call.name) == ("one", "read_file")
+    draft = scratch(api).edited(messages=[{"role": "user", "content": "Read it."}])
+    after = continued(draft, ANSWERS[api], {"one": "print(1)"})
+    assert after.messages[0] == draft.messages[0]
+    parts = [part for turn in conversation(api, after.messages) for part in turn.parts]
+    told = [(part.kind, part.id) for part in parts if part.kind.startswith("tool")]
+    assert told[-2:] == [("tool_call", "one"), ("tool_result", "one")]
+    assert parts[-1].text == "print(1)"
+    span = {"attributes": {"api": api}, "messages": after.messages}
+    assert recorded_results([span]) == {("read_file", call.arguments): "print(1)"}
+
+
+def test_the_answer_goes_back_as_it_came() -> None:
+    """Thinking and its signature stay beside the call, as the provider demands."""
+    after = continued(scratch("messages"), ANSWERS["messages"], {"one": "x"})
+    assert after.messages[-2] == {"role": "assistant", "content": ANSWERS["messages"]}
+
+
+@pytest.mark.parametrize("blocks", [None, "text", [], [{"type": "text", "text": "done"}]])
+def test_an_answer_without_calls_waits_for_nothing(blocks: Any) -> None:
+    """Text alone, or nothing yet, asks for no result."""
+    assert calls_of("messages", blocks) == ()
+
+
+@pytest.mark.parametrize("api", ANSWERS)
+def test_a_provider_takes_the_continued_call(api: DraftApi) -> None:
+    """What was put together is answered, not refused."""
+    draft = scratch(api, model="claude-sonnet-4-5" if api == "messages" else "gpt-4o")
+    draft = draft.edited(messages=[{"role": "user", "content": "Read it."}])
+    after = continued(draft, ANSWERS[api], {"one": "print(1)"})
+    with running_provider(pace=0) as provider:
+        url = provider.address if api == "messages" else provider.openai_base_url
+        outcome = Trial(after, Target("offline", url, "key")).start().wait(30)
+    assert (outcome.status, outcome.http_status) == ("ok", 200)

@@ -1,0 +1,109 @@
+"""Going on from an answer that calls tools: the answer and the results as further messages. Pure.
+
+Invariant: the answer goes back as the provider gave it, so that ids, signatures and thinking hold.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracelake.playground.fields import as_list
+from tracelake.wire import conversation, response_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tracelake.playground.draft import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call that waits for its result.
+
+    Attributes:
+        id: As the provider named it; a result must name it too.
+        name: Of the tool.
+        arguments: JSON text, keys sorted.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+def calls_of(api: str, blocks: Any) -> tuple[Call, ...]:
+    """The calls of an answer that its client must answer; none of those the provider runs."""
+    if not isinstance(blocks, list):
+        return ()
+    parts = response_turn(api, [block for block in blocks if not _is_served(block)]).parts
+    return tuple(
+        Call(part.id, part.name or "tool", part.arguments or "{}")
+        for part in parts
+        if part.kind == "tool_call" and part.id
+    )
+
+
+def recorded_results(spans: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """What tools answered in a trace, by name and arguments, as later calls were told it.
+
+    Args:
+        spans: LLM spans in start order, JSON columns parsed.
+    """
+    calls: dict[str, tuple[str, str]] = {}
+    results: dict[str, str] = {}
+    for span in spans:
+        api = (span.get("attributes") or {}).get("api")
+        for turn in conversation(api, span.get("messages")):
+            for part in turn.parts:
+                if part.kind == "tool_call" and part.id:
+                    calls[part.id] = (part.name or "tool", part.arguments or "{}")
+                elif part.kind == "tool_result" and part.id:
+                    results[part.id] = part.text
+    return {calls[call_id]: text for call_id, text in results.items() if call_id in calls}
+
+
+def continued(draft: Draft, blocks: list[Any], results: Mapping[str, str]) -> Draft:
+    """The draft with an answer and the results of its tool calls at its end.
+
+    Args:
+        draft: The call that was answered.
+        blocks: The answer, native, as `Response.blocks` holds it.
+        results: Text by id of the call.
+    """
+    messages = as_list(draft.api, draft.messages)
+    if draft.api == "messages":
+        given = [
+            {"type": "tool_result", "tool_use_id": call_id, "content": text}
+            for call_id, text in results.items()
+        ]
+        added = [{"role": "assistant", "content": blocks}, {"role": "user", "content": given}]
+    elif draft.api == "responses":
+        added = [*blocks, *(_output(call_id, text) for call_id, text in results.items())]
+    else:
+        message = blocks[0].get("message") or {}
+        answers = [
+            {"role": "tool", "tool_call_id": call_id, "content": text}
+            for call_id, text in results.items()
+        ]
+        added = [{"role": "assistant", **message}, *answers]
+    return draft.edited(messages=[*messages, *added])
+
+
+def shown_arguments(call: Call) -> str:
+    """The arguments of a call as a person reads them."""
+    try:
+        return json.dumps(json.loads(call.arguments), indent=2, ensure_ascii=False)
+    except ValueError:
+        return call.arguments
+
+
+def _is_served(block: Any) -> bool:
+    """Whether the provider runs the tool itself."""
+    kind = block.get("type") if isinstance(block, dict) else None
+    return kind in {"server_tool_use", "mcp_tool_use", "mcp_call", "web_search_call"}
+
+
+def _output(call_id: str, text: str) -> dict[str, str]:
+    return {"type": "function_call_output", "call_id": call_id, "output": text}
