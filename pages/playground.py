@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 POLL_S = 0.3
 #: So many of the latest tests can be picked above the answer; the list of tests has all.
 _PILLS = 10
+#: So many tests stand side by side.
+_COLUMNS = 4
 _HIGHLIGHTED_MAX = 20_000
 #: What stands in the control and in the URL, for each wire format.
 _FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
@@ -241,12 +243,28 @@ def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> N
             key=f"shown-test-{bench.first_shown}",
             label_visibility="collapsed",
         )
+        if st.toggle("Side by side", help="The latest tests in columns.", key="side-by-side"):
+            render_columns(bench, tests)
+            return
     test = tests[shown - 1]
     if original is None:
         answers.render_answer(test)
     else:
         answers.render_comparison(original, test)
     render_follow_up(bench, test)
+
+
+def render_columns(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> None:
+    """The recorded answer and the latest round of tests, or the latest tests, one a column."""
+    first = max((bench.first_shown or 1) - 1, len(tests) - _COLUMNS)
+    # a round of one has nothing beside it
+    first = min(first, len(tests) - 2)
+    shown = [(f"Test {number}", test) for number, test in enumerate(tests, start=1)][first:]
+    if bench.span is not None:
+        shown = [("Recorded answer", bench.span), *shown]
+    for column, (title, test) in zip(st.columns(len(shown)), shown, strict=True):
+        with column:
+            answers.render_answer(test, title=title)
 
 
 def render_tests(tests: list[dict[str, Any]]) -> None:
