@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 #: How much of a request body may wait for a connection before the client is held back.
 _WAITING_BYTES = 1 << 20
+#: Shorter pieces are joined before they are sent; of longer ones no copy is made.
+_JOINED_BYTES = 8 * 1024
 
 
 class Call:
@@ -133,7 +135,7 @@ class Call:
             return
         if len(out) == 1:
             self._upstream.transport.write(out[0])
-        elif self._sent_bytes < _WAITING_BYTES:
+        elif self._sent_bytes < _JOINED_BYTES:
             self._upstream.transport.write(b"".join(out))
         else:
             self._upstream.transport.writelines(out)
