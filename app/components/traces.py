@@ -21,7 +21,7 @@ _STATUS_CHIPS = {
     "lost": "#d97706",
 }
 _ROW_PX = 33
-_NARROW = ("status", "name", "started", "agents", "errors", "duration", "cost")
+_NARROW = ("status", "name", "started", "llm", "errors", "duration", "cost")
 
 
 def render_traces(

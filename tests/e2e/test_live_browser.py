@@ -65,17 +65,27 @@ class Run:
         self.trace_id = trace_id
         self.tell("agent_start", "root", None, role="orchestrator")
 
-    def tell(self, event_type: str, span_id: str, parent: str | None = "root", **data: Any) -> None:
+    def tell(
+        self,
+        event_type: str,
+        span_id: str,
+        parent: str | None = "root",
+        agent: str = "orchestrator",
+        **data: Any,
+    ) -> None:
         """Append one event."""
         self.lake.append({
             "event_type": event_type, "trace_id": self.trace_id, "span_id": span_id,
-            "parent_id": parent, "timestamp": utc_now(), "agent_name": "orchestrator", "data": data,
+            "parent_id": parent, "timestamp": utc_now(), "agent_name": agent, "data": data,
         })  # fmt: skip
 
-    def call(self, span_id: str, **data: Any) -> None:
+    def call(
+        self, span_id: str, parent: str = "root", agent: str = "orchestrator", **data: Any
+    ) -> None:
         """A finished model call."""
-        self.tell("llm_call", span_id, status="running", model="claude-sonnet-4-6")
-        self.tell("llm_call", span_id, **{"status": "ok", "response": f"answer {span_id}", **data})
+        self.tell("llm_call", span_id, parent, agent, status="running", model="claude-sonnet-4-6")
+        answer = {"status": "ok", "response": f"answer {span_id}", **data}
+        self.tell("llm_call", span_id, parent, agent, **answer)
 
 
 @contextmanager
@@ -256,3 +266,25 @@ def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Pa
             page.wait_for_function(f"({COUNT_NODES})() === 3", timeout=60_000)
             eventually(lambda: page.evaluate(f"{GRAPH}.state") == "live", timeout_s=60)
             page.goto("about:blank")
+
+
+def test_agents_are_collapsed_and_picked_out(page: Page, served: tuple[Lake, str]) -> None:
+    """A collapsed agent keeps its node, its calls hide until one is chosen; other agents dim."""
+    lake, base = served
+    run = Run(lake, "folded")
+    run.call("plan")
+    run.tell("agent_start", "helper", "plan", "helper", role="subagent")
+    run.call("inner", parent="helper", agent="helper")
+    show(page, base, "folded", nodes=6)
+    visible = (
+        f"""() => {GRAPH}.view.cy.nodes().filter((n) => n.visible()).map((n) => n.id()).sort()"""
+    )
+    before = page.evaluate(visible)
+    page.get_by_role("button", name="Collapse helper").click()
+    assert page.evaluate(visible) == [key for key in before if not key.startswith("inner")]
+    page.locator('.tl-row[data-id="inner"]').click()
+    assert page.evaluate(visible) == before
+    page.keyboard.press("a")
+    page.get_by_role("checkbox", name="helper").check()
+    dimmed = f"() => {GRAPH}.view.cy.nodes('.dim').map((n) => n.data('agent'))"
+    assert set(page.evaluate(dimmed)) == {"orchestrator"}

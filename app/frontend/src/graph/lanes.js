@@ -103,11 +103,12 @@ export class Lanes {
       head.hidden = !visible;
       if (!visible) continue;
       const y = Math.min(Math.max(top, 0), Math.max(top, end - HEAD_HEIGHT));
-      head.style.transform = `translate(${left}px, ${y}px)`;
-      head.style.width = `${wide}px`;
+      const x = Math.max(left, 0); // the name stays in sight while any of its lane does
+      head.style.transform = `translate(${x}px, ${y}px)`;
+      head.style.width = `${left + wide - x}px`;
       head.classList.toggle("pinned", top < 0);
-      head.classList.toggle("narrow", wide < 250);
-      head.classList.toggle("tiny", wide < 150);
+      head.classList.toggle("narrow", left + wide - x < 250);
+      head.classList.toggle("tiny", left + wide - x < 150);
     }
   }
 

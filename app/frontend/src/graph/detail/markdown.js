@@ -10,6 +10,17 @@ markdown.renderer.rules.image = (tokens, at) => {
   const escape = markdown.utils.escapeHtml;
   return `<span class="tl-image-link">image: ${escape(tokens[at].content || source)} (${escape(source)})</span>`;
 };
+// `src/__init__.py` and `a.__len__()` are names, not bold words.
+const DUNDER = /__\w+?__/y;
+markdown.inline.ruler.before("emphasis", "dunder", (state, silent) => {
+  const { src, pos } = state;
+  DUNDER.lastIndex = pos;
+  const name = src[pos] === "_" && DUNDER.exec(src)?.[0];
+  if (!name || !(/[/.\\]/.test(src[pos - 1] ?? "") || /[.(]\w|\(/y.test(src.slice(pos + name.length)))) return false;
+  if (!silent) state.pending += name;
+  state.pos += name.length;
+  return true;
+});
 const plainLink = markdown.renderer.rules.link_open ?? ((tokens, at, options, _, self) => self.renderToken(tokens, at, options));
 markdown.renderer.rules.link_open = (tokens, at, ...rest) => {
   tokens[at].attrSet("target", "_blank");

@@ -63,6 +63,7 @@ export class Detail {
         { class: "tl-title" },
         h("i", { class: `tl-kind ${type}` }),
         h("h3", { title: doc.title }, doc.title),
+        h("span", { class: "tl-agent", title: doc.agent ?? "" }, doc.agent === doc.title ? "" : (doc.agent ?? "")),
         h("span", { class: `tl-status ${doc.status}` }, doc.status),
         h("button", { class: "tl-close", type: "button", title: "Close ( Esc )", "aria-label": "Close", on: { click: () => this.act("close") } }, "×"),
       ),
@@ -71,9 +72,7 @@ export class Detail {
         { class: "tl-actions" },
         actions.playground && doc.kind === "llm" ? h("button", { class: "tl-act primary", type: "button", on: { click: () => this.act("playground") } }, "Edit prompt") : null,
         actions.replay && (doc.kind === "llm" || doc.kind === "tool") ? h("button", { class: "tl-act", type: "button", on: { click: () => this.act("replay") } }, "Rerun from here") : null,
-        h("span", { class: "tl-agent" }, doc.agent ?? ""),
-        h("span", { class: "tl-gap" }),
-        ...this.copies(),
+        h("span", { class: "tl-copies", role: "group", "aria-label": "Copy" }, h("span", {}, "Copy"), ...this.copies()),
       ),
     );
   }
