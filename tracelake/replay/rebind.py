@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from tracelake.wire import Atom, Request
 
-_BEFORE = r"(?<![0-9A-Za-z])"
+#: In JSON text a word may follow an escaped control character, whose letter is no part of it.
+_BEFORE = r"(?:(?<![0-9A-Za-z])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
 _AFTER_ID = r"(?![0-9A-Za-z])"
 #: `/a/proj` is another folder than `/a/proj-old` and `/a/proj.git`.
 _AFTER_PATH = r"(?![0-9A-Za-z_-]|\.\w)"

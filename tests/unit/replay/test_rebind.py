@@ -62,3 +62,14 @@ def test_a_folder_is_replaced_in_json_text_too() -> None:
     assert b"/forks/1/work/a.py" in substitution.body(arguments.encode())
     replaced = substitution.value(json.loads(body))
     assert json.loads(replaced["arguments"]) == {"path": "/forks/1/work/a.py"}
+
+
+def test_a_folder_at_the_start_of_a_line_is_replaced_in_a_body() -> None:
+    """The letter of an escaped line break before a folder or an id is no part of the word."""
+    text = "found:\n/home/me/app/a.py\t/home/me/app/b.py\nagent a1b2c3d4\u00e9a1b2c3d4"
+    wanted = "found:\n/copy/app/a.py\t/copy/app/b.py\nagent ffff0000\u00e9ffff0000"
+    substitution = Substitution({"/home/me/app": "/copy/app", "a1b2c3d4": "ffff0000"})
+    body = json.dumps({"text": text, "arguments": json.dumps({"text": text})}).encode()
+    replaced = json.loads(substitution.body(body))
+    assert replaced["text"] == wanted
+    assert json.loads(replaced["arguments"])["text"] == wanted
