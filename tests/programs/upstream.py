@@ -72,12 +72,14 @@ class ScriptedUpstream:
 
     Attributes:
         together: So many runs open before any of them is answered: they truly overlap.
+        asked: Calls that reached it, of any kind.
         failures: Statuses to answer the next calls of a model with, before its script goes on.
     """
 
     parts: Sequence[Part]
     address: str = ""
     together: int = 1
+    asked: int = 0
     failures: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     unscripted: list[str] = field(default_factory=list[str])
     _waiting: int = 0
@@ -85,6 +87,7 @@ class ScriptedUpstream:
 
     async def answer(self, request: Request) -> Response:
         """Answer one call of a program."""
+        self.asked += 1
         endpoint = re.sub(r"^(/v1)*/", "", request.url.path)
         if endpoint.startswith("models"):
             anthropic = "anthropic-version" in request.headers
