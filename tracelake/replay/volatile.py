@@ -68,6 +68,8 @@ _ANY = re.compile(
 )
 #: And everything volatile but a folder's name holds a digit: most lines need no closer look.
 _SUSPECT = re.compile(r"[0-9]|/tmp/|/var/")
+#: In JSON text the letter of an escaped line break or tab is no part of the word after it.
+_ESCAPED_BREAK = re.compile(r"(?<=\\[nrt])(?=[/0-9A-Za-z])")
 _REBOUND = frozenset(name for name, rebound, _ in _KINDS if rebound)
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>\s*", re.DOTALL)
 
@@ -77,7 +79,15 @@ def mask(text: str) -> str:
     if not _SUSPECT.search(text):
         return text
     lines = text.splitlines(keepends=True)
-    return "".join(_ANY.sub(_mark, line) if _SUSPECT.search(line) else line for line in lines)
+    return "".join(_mask_line(line) if _SUSPECT.search(line) else line for line in lines)
+
+
+def _mask_line(line: str) -> str:
+    return "".join(_ANY.sub(_mark, piece) for piece in _pieces(line))
+
+
+def _pieces(text: str) -> list[str]:
+    return _ESCAPED_BREAK.split(text) if "\\" in text else [text]
 
 
 def _mark(found: re.Match[str]) -> str:
@@ -86,7 +96,11 @@ def _mark(found: re.Match[str]) -> str:
 
 def ids_of(text: str) -> list[str | None]:
     """The volatile places of a text in order: an id's text, None for what is no id."""
-    return [found.group() if found.lastgroup in _REBOUND else None for found in _ANY.finditer(text)]
+    return [
+        found.group() if found.lastgroup in _REBOUND else None
+        for piece in _pieces(text)
+        for found in _ANY.finditer(piece)
+    ]
 
 
 def without_reminders(text: str) -> str:

@@ -87,6 +87,8 @@ def test_cache_marks_and_thinking_do_not_count() -> None:
         ("wrote /tmp/tmpab12xy/out.txt", "wrote /tmp/tmpzz99kk/out.txt"),
         ("commit 3f9a2c1d", "commit 9b8e7f60"),
         ("at 1795319362", "at 1795320000"),
+        (f'{{"out": "done\\n{RUN_1}"}}', f'{{"out": "done\\n{RUN_2}"}}'),
+        (r'{"out": "in\n/tmp/tmpab12xy"}', r'{"out": "in\n/tmp/tmpzz99kk"}'),
         ("serving on 127.0.0.1:43211", "serving on 127.0.0.1:50112"),
     ],
 )
