@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tracelake.cli.options import add_command
 from tracelake.config import locate
 from tracelake.errors import LakeError
+from tracelake.replay.launch import wait_forwarding_signals
 
 if TYPE_CHECKING:
     import argparse
@@ -56,8 +57,4 @@ def _ui(arguments: argparse.Namespace) -> int:
     environ = {**os.environ, "TRACELAKE_DIR": locate(arguments.lake).tables}
     command = app_command(arguments.port, headless=arguments.headless)
     with subprocess.Popen(command, env=environ, cwd=find_app()) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue  # the terminal told the app too: it stops by itself
+        return wait_forwarding_signals(process)
