@@ -288,13 +288,13 @@ def _read_trace(trace_id: str, snapshot: str) -> dict[str, Any]:
 @st.cache_data(max_entries=_CACHED, show_spinner=False)
 def _read_spans(trace_id: str, snapshot: str) -> list[dict[str, Any]]:
     del snapshot
-    return list(service.lake().trace(trace_id).select(_LIGHT).iter_rows(named=True))
+    return list(service.lake().trace(trace_id, columns=_LIGHT).iter_rows(named=True))
 
 
 @st.cache_data(max_entries=_CACHED, show_spinner=False)
 def _read_span(trace_id: str, span_id: str, snapshot: str) -> dict[str, Any]:
     del snapshot
-    frame = service.lake().trace(trace_id).filter(span_id=span_id)
+    frame = service.lake().trace(trace_id, span_ids=[span_id])
     if frame.is_empty():
         raise NotInLake(f"no span {span_id!r} in trace {trace_id!r}")
     return jsonable(frame.row(0, named=True), schema.SPANS)

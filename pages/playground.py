@@ -130,7 +130,7 @@ def render_send(bench: workbench.Workbench) -> None:
         )
         base_url, api_key = render_access(bench, choice)
         for name, value in bench.headers_to_send.items():
-            st.caption(f"Sent again as recorded: `{name}: {_plain(value)}`")
+            st.caption(f"Sent again as recorded: {_plain(f'{name}: {value}')}")
         submitted, bench.is_submitted = bench.is_submitted, False
         if bench.is_running:
             go.button(

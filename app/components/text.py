@@ -26,7 +26,9 @@ def cost(usd: float | None) -> str:
         return DASH
     if usd == 0 or usd >= 100:
         return f"${usd:,.0f}"
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.2g}" if usd < 0.01 else f"${usd:.3f}"
+    if usd >= 0.01:
+        return f"${usd:.2f}" if usd >= 1 else f"${usd:.3f}"
+    return "<$0.00001" if usd < 0.00001 else f"${usd:.5f}".rstrip("0")
 
 
 def duration(ms: float | None) -> str:

@@ -30,7 +30,6 @@ _log = logging.getLogger(__name__)
 
 #: Calls in flight get this long to end after SIGTERM.
 DRAIN_S = 10.0
-_HIGH_WATER_BYTES = 1 << 20
 
 
 class Relay:
