@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tracelake import schema
+from tracelake.replay.align import changed_parts
 from tracelake.replay.compare import compare, merged_graph, pair_diff
 from tracelake.replay.compare_page import render_page
 
@@ -91,6 +92,16 @@ def test_a_trace_is_the_same_as_itself_but_for_ids_and_times() -> None:
     found = compare(trace("A", "x"), before, trace("B", "x"), after)
     assert {row.status for row in found.rows} == {"same"}
     assert not found.output_changed
+
+
+def test_a_matched_call_is_the_same_in_another_folder() -> None:
+    """A replay works in a copy: its path in prompts is no change of a call that was matched."""
+    before = llm(1, "a1", "list /home/me/app", "see /home/me/app/a.py")
+    more = {"original_span_id": "a1", **ROOT_2}
+    after = llm(1, "b1", "list /lake/work", "see /lake/work/a.py", match="volatile", **more)
+    assert changed_parts(before, after) == ()
+    assert changed_parts(before, after | {"match": "fuzzy"}) == ("input", "output")
+    assert changed_parts(before, after | {"status": "error"}) == ("outcome",)
 
 
 def test_the_merged_graph_holds_both_paths() -> None:

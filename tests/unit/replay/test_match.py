@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_the_same_body_matches_exactly_whatever_the_order_of_keys_and_its_encodi
         {"client_metadata": {"x": 1}},
     ],
 )
-def test_session_metadata_does_not_count(extra: dict[str, object]) -> None:
+def test_session_metadata_does_not_count(extra: dict[str, Any]) -> None:
     """What only labels a session leaves the call the same, on the semantic level."""
     matcher = Matcher(recording(chat("one")))
     assert level(matcher.match(exchange(chat("one", **extra)))) == "semantic"
