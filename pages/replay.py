@@ -56,12 +56,14 @@ def _choose_trace() -> str:
     wanted = (forks.origin_of(fork_id) if fork_id else None) or state.param(state.Param.TRACE)
     rows = {r["trace_id"]: r for r in data.list_traces(TraceFilter(), page_size=_LISTED).rows}
     options = list(rows) if wanted is None or wanted in rows else [wanted, *rows]
+    names = {one: _name(rows.get(one), one) for one in options}
     chosen = st.selectbox(
         "Run",
         options,
         index=options.index(wanted) if wanted else 0,
-        format_func=lambda one: _name(rows.get(one), one),
-        key=f"replay-trace-{wanted}",
+        format_func=names.__getitem__,
+        # with other names another widget: Streamlit keeps the chosen name, not the id
+        key=f"replay-trace-{wanted}-{hash(tuple(names.values()))}",
     )
     if chosen != wanted:
         state.set_params(trace=chosen, span=None, fork=None)

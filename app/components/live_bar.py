@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -11,6 +11,9 @@ from app import data, hub, state
 from app.components import text
 from app.components.graph import peek
 from tracelake.query.traces import TraceFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _STATUSES = {"running": "Running", "ok": "Done", "error": "Failed"}
 _FILTER_KEY = "live_statuses"
@@ -58,22 +61,27 @@ def chosen_node() -> str | None:
 def _selector(known: str) -> None:
     rows = {row["trace_id"]: row for row in data.list_traces(TraceFilter(), page_size=_LISTED).rows}
     options = list(rows) if known in rows else [known, *rows]
+    titles = {trace_id: _title(rows.get(trace_id), trace_id) for trace_id in options}
+    # Streamlit keeps the chosen title, not the id: with other titles it must be another widget,
+    # or a title that is gone would come back as the choice
+    key = f"{_TRACE_KEY}:{known}:{hash(tuple(titles.values()))}"
     st.selectbox(
         "Run",
         options,
         index=options.index(known),
-        format_func=lambda trace_id: _title(rows.get(trace_id), trace_id),
-        key=f"{_TRACE_KEY}:{known}",
+        format_func=titles.__getitem__,
+        key=key,
         on_change=_chosen,
-        args=(known,),
+        args=(key, titles),
         label_visibility="collapsed",
         help="Type to search",
     )
 
 
-def _chosen(known: str) -> None:
-    trace_id = state.get(f"{_TRACE_KEY}:{known}")
-    state.set_params(**{state.Param.TRACE: trace_id, state.Param.SPAN: None})
+def _chosen(key: str, titles: Mapping[str, str]) -> None:
+    trace_id = state.get(key)
+    if trace_id in titles:
+        state.set_params(**{state.Param.TRACE: trace_id, state.Param.SPAN: None})
 
 
 def _title(row: dict[str, Any] | None, trace_id: str) -> str:

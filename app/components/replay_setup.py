@@ -45,12 +45,14 @@ def _choose(trace_id: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
     wanted = state.param(state.Param.SPAN)
     wanted = forks.resolve(trace_id, wanted) if wanted else None
     spans = dict(zip(ids, listed, strict=True))
+    labels = {span_id: _label(number, spans[span_id]) for number, span_id in enumerate(ids, 1)}
     chosen = st.selectbox(
         "Step",
         ids,
         index=ids.index(wanted) if wanted in ids else len(ids) - 1,
-        format_func=lambda span_id: _label(ids.index(span_id) + 1, spans[span_id]),
-        key=f"replay-step-{trace_id}",
+        format_func=labels.__getitem__,
+        # with other labels another widget: Streamlit keeps the chosen label, not the id
+        key=f"replay-step-{trace_id}-{hash(tuple(labels.values()))}",
     )
     state.set_params(span=chosen)
     return spans[chosen]
