@@ -132,7 +132,11 @@ def _error(span: Mapping[str, Any]) -> dict[str, str] | None:
 
 def _facts(span: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Label, value and explanation, only of what is known or matters for the kind."""
-    facts = [("Latency", text.duration(span.get("duration_ms")), "From start to end")]
+    took = text.duration(span.get("duration_ms"))
+    facts = [("Latency", took, "From start to end")]
+    if span.get("kind") == "tool" and span.get("evidence") == "inferred" and took != text.DASH:
+        # seen on the wire alone: from the answer that asked for it to the request that tells of it
+        facts = [("Latency", f"≤ {took}", "At most: from the model's answer to the next call")]
     if (held := span.get("held_ms")) is not None:
         facts.append(("Held", text.duration(held), "At a breakpoint; not part of the latency"))
     if span.get("kind") == "llm":

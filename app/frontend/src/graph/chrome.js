@@ -1,7 +1,7 @@
 // Toolbar, state chip, legend and tooltip around the drawing.
 
 import { h, icon, ICONS } from "../shared/dom.js";
-import { count, duration, money } from "../shared/format.js";
+import { count, duration, money, took } from "../shared/format.js";
 
 const STATES = {
   connecting: ["connecting", "Opening the live connection"],
@@ -169,7 +169,7 @@ export function showTip(parts, node) {
   const rows = [
     ["agent", data.agent],
     ["status", data.status],
-    ["took", data.duration_ms === null ? null : duration(data.duration_ms)],
+    ["took", data.duration_ms === null ? null : took(data)],
     ["first token", data.ttft_ms === null ? null : duration(data.ttft_ms)],
     ["tokens", data.tokens_input === null ? null : `${count(data.tokens_input)} in, ${count(data.tokens_output)} out`],
     ["cost", data.cost_usd === null ? null : money(data.cost_usd)],

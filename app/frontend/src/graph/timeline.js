@@ -1,7 +1,7 @@
 // The run as rows of bars below the graph: virtualised, with time to first token and a playhead.
 
 import { h } from "../shared/dom.js";
-import { duration } from "../shared/format.js";
+import { duration, took } from "../shared/format.js";
 
 const ROW = 22;
 const SPARE = 6; // rows drawn beyond the window on either side
@@ -135,7 +135,7 @@ export class Timeline {
       },
       name,
       h("span", { class: "tl-row-track" }, bar),
-      h("span", { class: "tl-row-took" }, data.status === "running" ? "…" : duration(data.duration_ms)),
+      h("span", { class: "tl-row-took" }, data.status === "running" ? "…" : took(data)),
     );
     row.style.top = `${at * ROW}px`;
     return row;

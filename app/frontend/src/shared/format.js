@@ -13,6 +13,12 @@ export function duration(ms) {
   return `${Math.floor(seconds / 3600)} h ${pad(Math.floor(seconds / 60) % 60)} m`;
 }
 
+/** How long a span took; of a tool seen only on the wire it is known how long at most. */
+export function took(data) {
+  const text = duration(data.duration_ms);
+  return data.type === "tool" && data.inferred && text !== DASH ? `≤ ${text}` : text;
+}
+
 /** 86, 1.2k, 34k, 1.3M */
 export function count(value) {
   if (value === null || value === undefined) return DASH;
