@@ -41,7 +41,7 @@ def test_killing_ingest_loses_no_call(
     collector = start(location, Options(port=0))
     try:
         with ExitStack() as stack:
-            provider = stack.enter_context(running_provider(pace=1.0))
+            provider = stack.enter_context(running_provider(pace=2.0))
             runs = [f"run-{number}" for number in range(PROGRAMS)]
             programs = []
             for run in runs:
@@ -61,10 +61,11 @@ def test_killing_ingest_loses_no_call(
             for _ in range(KILLS):
                 process = eventually(lambda: _ingest(collector.state.pid))
                 # at any moment of its life: starting, catching up, following
-                time.sleep(chance.uniform(0.1, 3.0))
+                time.sleep(chance.uniform(0.1, 1.2))
                 process.kill()
                 process.wait()
             in_mid_run = sum(program.poll() is None for program in programs)
+            assert in_mid_run, "the last kill came too late to prove anything"
             assert [program.wait(120) for program in programs] == [0] * PROGRAMS
             with urllib.request.urlopen(f"{provider.address}/stats") as answer:
                 calls = json.loads(answer.read())["total"]
