@@ -294,9 +294,10 @@ def _read_spans(trace_id: str, snapshot: str) -> list[dict[str, Any]]:
 @st.cache_data(max_entries=_CACHED, show_spinner=False)
 def _read_span(trace_id: str, span_id: str, snapshot: str) -> dict[str, Any]:
     del snapshot
-    frame = service.lake().trace(trace_id, span_ids=[span_id])
-    if frame.is_empty():
-        raise NotInLake(f"no span {span_id!r} in trace {trace_id!r}")
+    try:
+        frame = service.lake().trace(trace_id, span_ids=[span_id])
+    except NotInLake as error:
+        raise NotInLake(f"no span {span_id!r} in trace {trace_id!r}") from error
     return jsonable(frame.row(0, named=True), schema.SPANS)
 
 

@@ -72,15 +72,15 @@ def _selector(known: str) -> None:
         format_func=titles.__getitem__,
         key=key,
         on_change=_chosen,
-        args=(key, titles),
+        args=(key, titles, known),
         label_visibility="collapsed",
         help="Type to search",
     )
 
 
-def _chosen(key: str, titles: Mapping[str, str]) -> None:
+def _chosen(key: str, titles: Mapping[str, str], known: str) -> None:
     trace_id = state.get(key)
-    if trace_id in titles:
+    if trace_id in titles and trace_id != known:
         state.set_params(**{state.Param.TRACE: trace_id, state.Param.SPAN: None})
 
 
