@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import data, hub, state
 from app.components import detail, empty, live_bar, plain_detail, simple_graph
-from app.components.graph import graph, peek
+from app.components.graph import chosen_node, graph, peek, take_action
 
 POLL_S = 1.0
 HEARTBEAT_S = 3.0
@@ -30,7 +30,7 @@ def main() -> None:
 
 def workspace(trace_id: str, *, polling: bool) -> None:
     """Graph, timeline and details; a click runs only this again."""
-    node_id = live_bar.chosen_node()
+    detail.follow_action(trace_id, take_action())
     span_id = state.param(state.Param.SPAN)
     elements = document = None
     if polling:
@@ -39,14 +39,13 @@ def workspace(trace_id: str, *, polling: bool) -> None:
     shown = graph(
         trace_id,
         token=state.session_token(),
-        selected=node_id,
+        selected=chosen_node(),
         document=document,
         actions=detail.actions(),
         statuses=live_bar.statuses(),
         elements=elements,
         height=HEIGHT,
     )
-    detail.follow_action(shown.action, trace_id, span_id)
     if (shown.transport == "polling") != polling:
         st.rerun()
 

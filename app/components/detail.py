@@ -16,10 +16,11 @@ def actions() -> list[str]:
     return [page for page in _ACTIONS if navigation.is_listed(page)]
 
 
-def follow_action(action: str | None, trace_id: str, span_id: str | None) -> None:
-    """Go where a button leads; does not return then."""
-    if action in _ACTIONS and span_id is not None:
-        navigation.go(action, trace=trace_id, span=span_id)
+def follow_action(trace_id: str, asked: tuple[str, str] | None) -> None:
+    """Go to the page a button leads to, with its span; does not return then."""
+    if asked is not None and asked[0] in _ACTIONS:
+        page, span_id = asked
+        navigation.go(page, trace=trace_id, span=span_id)
 
 
 def read_document(trace_id: str, span_id: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ANSWER = ":response"
+_CHOSEN = "_graph_chosen"
+_ASKED = "_graph_asked"
 _graph = component(
     "tracelake.graph", html='<div class="tl-place"></div>', css="graph.css", js="graph.js"
 )
@@ -25,22 +28,12 @@ class GraphState:
     """What the browser told.
 
     Attributes:
-        selected: Id of the node the user chose; an answer's node is `<span_id>:response`.
         transport: `live` over the WebSocket, `polling` when none can be had, None not known yet.
         layout: Layout wished for while polling.
-        action: What the user asked for in the detail panel in this very run: `playground` or
-            `replay`.
     """
 
-    selected: str | None = None
     transport: str | None = None
     layout: str = "lanes"
-    action: str | None = None
-
-    @property
-    def span_id(self) -> str | None:
-        """The span of the chosen node."""
-        return self.selected.removesuffix(_ANSWER) if self.selected else None
 
 
 def graph(
@@ -86,23 +79,59 @@ def graph(
             "height": height,
         },
         default={"selected": None, "transport": None, "layout": "lanes"},
-        on_selected_change=_noted,
+        on_selected_change=partial(_select, key),
         on_transport_change=_noted,
         on_layout_change=_noted,
-        on_action_change=_noted,
+        on_action_change=partial(_ask, key),
     )
-    return GraphState(result.selected, result.transport, result.layout or "lanes", result.action)
+    return GraphState(result.transport, result.layout or "lanes")
 
 
 def peek(key: str = "graph") -> GraphState:
     """What the browser told last, before the graph is drawn in this run."""
     known = state.get(key) or {}
-    return GraphState(known.get("selected"), known.get("transport"), known.get("layout") or "lanes")
+    return GraphState(known.get("transport"), known.get("layout") or "lanes")
+
+
+def chosen_node() -> str | None:
+    """The node to show as chosen: the one clicked last, else the span in the URL.
+
+    The URL holds the span; a click in the graph changes it, and so may a link. An answer's node
+    is `<span_id>:response`.
+    """
+    node, span_id = state.get(_CHOSEN), state.param(state.Param.SPAN)
+    return node if node and node.removesuffix(_ANSWER) == span_id else span_id
+
+
+def take_action() -> tuple[str, str] | None:
+    """The page and span of a button pressed in the detail panel; each is given once."""
+    asked = state.get(_ASKED)
+    state.drop(_ASKED)
+    return (asked["page"], asked["span"]) if asked else None
 
 
 def _as_text(value: dict[str, Any] | None) -> str | None:
     """Large values travel as text: the browser compares it to see whether there is news."""
     return None if value is None else orjson.dumps(value, default=str).decode()
+
+
+def _select(key: str) -> None:
+    """Keep what the user chose when it is told: the browser's own state may be gone later.
+
+    Without a value nothing was told, such as after the component lost its place for a moment;
+    the empty text says that nothing is chosen any more.
+    """
+    node = (state.get(key) or {}).get("selected")
+    if node is not None:
+        state.put(_CHOSEN, node)
+        state.set_params(**{state.Param.SPAN: node.removesuffix(_ANSWER) or None})
+
+
+def _ask(key: str) -> None:
+    """Keep what was asked until the page can follow, should this run be interrupted."""
+    action = (state.get(key) or {}).get("action")
+    if action:
+        state.put(_ASKED, action)
 
 
 def _noted() -> None:

@@ -9,7 +9,6 @@ import streamlit as st
 
 from app import data, hub, state
 from app.components import text
-from app.components.graph import peek
 from tracelake.query.traces import TraceFilter
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 _STATUSES = {"running": "Running", "ok": "Done", "error": "Failed"}
 _FILTER_KEY = "live_statuses"
 _TRACE_KEY = "live_trace"
-_SEEN_KEY = "_live_seen_node"
 _LISTED = 200
 _REFRESH_S = 1.0
 _IDLE_REFRESH_S = 4.0  # while nothing runs: whether a new run has begun
@@ -43,19 +41,6 @@ def render_bar() -> str:
 def statuses() -> list[str]:
     """Statuses to show; empty for all."""
     return list(state.get(_FILTER_KEY) or [])
-
-
-def chosen_node() -> str | None:
-    """The node to show as chosen: the one clicked last, else the span in the URL.
-
-    The URL holds the span; a click in the graph changes it, and so may a link or the detail panel.
-    """
-    clicked = peek()
-    if clicked.selected != state.get(_SEEN_KEY):
-        state.put(_SEEN_KEY, clicked.selected)
-        state.set_params(**{state.Param.SPAN: clicked.span_id})
-    wanted = state.param(state.Param.SPAN)
-    return clicked.selected if clicked.span_id == wanted else wanted
 
 
 def _selector(known: str) -> None:

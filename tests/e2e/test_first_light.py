@@ -72,7 +72,6 @@ def test_first_light(source: str, tmp_path: Path, request: pytest.FixtureRequest
         page.on("request", lambda sent: _note_foreign(sent.url, url, foreign))
         trace_id = _run_demo(page, url)
         _watch_it_grow(page, lake)
-        page.goto(page.url)  # the finished run by its link, as a colleague would open it
         _read_a_prompt(page)
         _test_an_edit(page, lake, trace_id)
         _find_and_export(page, url, lake, trace_id, tmp_path)

@@ -2,8 +2,8 @@
 //
 // data     {trace, path, token, style, elements? (JSON text), selected, document? (JSON text),
 //           actions: {playground, replay}, show, height}
-// state    selected: id of a node or null; transport: live | polling; layout: lanes | hierarchy
-// trigger  action: playground | replay
+// state    selected: id of a node, "" for none; transport: live | polling; layout: lanes | hierarchy
+// trigger  action: {page: playground | replay, span}
 
 import { h } from "../shared/dom.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
@@ -61,7 +61,7 @@ class LiveGraph {
     });
     this.detail = new Detail(this.parts.detail, (action) => {
       if (action === "close") this.view.select(null, { tell: true });
-      else this.trigger("action", action);
+      else this.trigger("action", { page: action, span: this.current.replace(ANSWER, "") });
     });
     this.parts.follow.classList.add("on");
     this.parts.lanes.classList.add("on");
@@ -114,7 +114,7 @@ class LiveGraph {
     this.current = this.pendingSelection = id;
     this.view.select(id);
     this.showSelection(id);
-    this.tell("selected", id);
+    this.tell("selected", id ?? "");
   }
 
   open(data) {
@@ -189,7 +189,7 @@ class LiveGraph {
       const rest = this.transport === "polling" ? 0 : TELL_MS;
       this.telling = setTimeout(() => {
         this.told.push(id);
-        this.tell("selected", id);
+        this.tell("selected", id ?? "");
       }, rest);
     }
     this.showSelection(id);
