@@ -288,3 +288,51 @@ def test_agents_are_collapsed_and_picked_out(page: Page, served: tuple[Lake, str
     page.get_by_role("checkbox", name="helper").check()
     dimmed = f"() => {GRAPH}.view.cy.nodes('.dim').map((n) => n.data('agent'))"
     assert set(page.evaluate(dimmed)) == {"orchestrator"}
+
+
+#: Pans a large graph, and gives how many of its drawn pixels the moved picture had otherwise than
+#: the drawing that follows when the view rests; both are compared where they show nodes.
+MOVED = f"""() => new Promise((resolve) => {{
+  const {{ cy, painter }} = {GRAPH}.view;
+  const [raft, drawing] = [painter.raft, painter.renderer.data.canvases[2]];
+  cy.viewport({{ zoom: 0.85, pan: {{ x: 300, y: -4000 }} }});
+  painter.drawn = {{ ...cy.pan(), zoom: 0.85, ms: 1000 }};  // as if drawing took a second
+  const box = [100, 100, 500, 200];
+  let left = 20;
+  const step = () => {{
+    if (left--) {{
+      cy.panBy({{ x: 3, y: -11 }});
+      return requestAnimationFrame(step);
+    }}
+    const [dx, dy] = [cy.pan().x - raft.x, cy.pan().y - raft.y];
+    const edge = raft.canvas.width / 2 - drawing.width / 2;
+    const moved = raft.pen.getImageData(edge + box[0] - dx, edge + box[1] - dy, box[2], box[3]);
+    const wasMoved = raft.shown;
+    cy.one("render", () => {{
+      const pen = drawing.getContext("2d");
+      const drawn = pen.getImageData(...box);
+      let [ink, other] = [0, 0];
+      for (let at = 3; at < drawn.data.length; at += 4) {{
+        if (drawn.data[at]) ink += 1;
+        if (Math.abs(drawn.data[at] - moved.data[at]) > 40) other += 1;
+      }}
+      resolve({{ wasMoved, isMoved: raft.shown, ink, other }});
+    }});
+  }};
+  requestAnimationFrame(step);
+}})"""
+
+
+def test_what_moves_while_panning_is_what_is_drawn_at_rest(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """A slow picture is moved, not blurred or cut, and is drawn anew once the view rests."""
+    lake, base = served
+    run = Run(lake, "panned")
+    for index in range(150):
+        run.call(f"c{index}")
+    show(page, base, "panned", 301)
+    found = page.evaluate(MOVED)
+    assert (found["wasMoved"], found["isMoved"]) == (True, False)
+    assert found["ink"] > 10_000
+    assert found["other"] < found["ink"] / 100, found

@@ -7,6 +7,7 @@ import { labelOf } from "./labels.js";
 import { Lanes } from "./lanes.js";
 import { Minimap } from "./minimap.js";
 import { Motion } from "./motion.js";
+import { Painter } from "./paint.js";
 import { stylesheet } from "./style.js";
 import { panOrZoom } from "./wheel.js";
 
@@ -16,7 +17,6 @@ const MARGIN = 28;
 const HEAD_ROOM = 52;
 const BAND_TOP = 44; // a lane's band begins this far above its first node
 const MOVE_MS = 420;
-const MANY = 600; // nodes
 
 export class View {
   /**
@@ -40,6 +40,7 @@ export class View {
       selectionType: "single",
       style: [],
     });
+    this.painter = new Painter(this.cy);
     this.filter = new Filter(this.cy);
     this.collapse = new Collapse(this.cy, this.lanes.lanes);
     this.motion = new Motion(this.cy, this.lanes.pulses);
@@ -120,8 +121,6 @@ export class View {
     for (const lane of lanes) this.lanes.put(lane);
     this.collapse.refresh();
     if (places) this.move(places);
-    // read by the renderer at each frame: a large graph pans without its edges
-    cy.renderer().hideEdgesOnViewport = cy.nodes().length > MANY;
     this.motion.update();
     if (fresh.length) {
       if (!this.placed) this.frame();
@@ -386,6 +385,7 @@ export class View {
     clearTimeout(this.settle);
     cancelAnimationFrame(this.drawing);
     this.motion.stop();
+    this.painter.stop();
     this.cy.destroy();
   }
 }

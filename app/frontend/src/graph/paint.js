@@ -1,0 +1,161 @@
+// Drawing that stays fast in large graphs: only what is near the window is drawn, and a picture that
+// takes long is drawn once with room around it and then moved while the view is panned.
+//
+// Cytoscape looks at every element for every frame. Here its renderer gets the elements of the
+// window from a grid instead. What it draws, and how sharp, is the same.
+
+const FEW = 300; // elements: fewer are looked through as fast
+const CELL = 500; // pixels of the drawing
+const MOST_CELLS = 16; // an element over more of them is a candidate everywhere
+/** A picture that took longer than this is moved instead of drawn for each frame. */
+const SLOW_MS = 5;
+/** Room around the window in a picture that is moved. */
+const ROOM = 360;
+/** The picture is drawn anew where it is once the view rested this long. */
+const REST_MS = 140;
+/** More elements than this are animated without their edges. */
+const MANY = 700;
+
+export class Painter {
+  constructor(cy) {
+    this.cy = cy;
+    this.renderer = cy.renderer();
+    this.raft = this.buildRaft();
+    this.takeOver();
+  }
+
+  /** The canvas that is moved. */
+  buildRaft() {
+    const { canvasContainer: box, canvases } = this.renderer.data;
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas.style, { position: "absolute", left: `${-ROOM}px`, top: `${-ROOM}px`, willChange: "transform" });
+    canvas.hidden = true;
+    box.append(canvas);
+    return { canvas, pen: canvas.getContext("2d"), under: canvases, shown: false };
+  }
+
+  takeOver() {
+    const { renderer } = this;
+    const { render, notify } = renderer;
+    renderer.notify = (name, elements) => {
+      if (name !== "viewport") {
+        this.grid = null;
+        this.drawn = null;
+      }
+      return notify.call(renderer, name, elements);
+    };
+    renderer.drawLayeredElements = (pen, elements, ratio, extent) => {
+      const near = this.near(elements, extent);
+      renderer.hideEdgesOnViewport = near.length > MANY;
+      renderer.drawCachedElements(pen, near, ratio, extent);
+    };
+    renderer.render = (options) => {
+      if (!options?.forcedContext && this.move()) return;
+      this.rest();
+      const began = performance.now();
+      render.call(renderer, options);
+      if (options?.forcedContext) return;
+      this.drawn = { ...this.cy.pan(), zoom: this.cy.zoom(), ms: performance.now() - began };
+    };
+  }
+
+  /** Draw the view by moving a picture; false when it has to be drawn anew. */
+  move() {
+    const { cy, drawn, raft } = this;
+    const pan = cy.pan();
+    const zoom = cy.zoom();
+    if (!drawn || drawn.zoom !== zoom || (drawn.x === pan.x && drawn.y === pan.y && !raft.shown)) return false;
+    if (!raft.shown && drawn.ms < SLOW_MS) return false;
+    if (!raft.shown || Math.abs(pan.x - raft.x) > ROOM || Math.abs(pan.y - raft.y) > ROOM) this.drawRaft(pan, zoom);
+    const { ratio } = raft;
+    const [dx, dy] = [pan.x - raft.x, pan.y - raft.y].map((by) => Math.round(by * ratio) / ratio);
+    raft.canvas.style.transform = `translate(${dx}px, ${dy}px)`;
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.redraw(), REST_MS);
+    cy.emit("render");
+    return true;
+  }
+
+  drawRaft(pan, zoom) {
+    const { cy, renderer, raft } = this;
+    const ratio = renderer.getPixelRatio();
+    const [width, height] = [cy.width() + 2 * ROOM, cy.height() + 2 * ROOM];
+    Object.assign(raft, { x: pan.x, y: pan.y, ratio });
+    Object.assign(raft.canvas, { width: width * ratio, height: height * ratio }); // clears it, too
+    Object.assign(raft.canvas.style, { width: `${width}px`, height: `${height}px` });
+    const seen = cy.extent();
+    const room = ROOM / zoom;
+    const extent = { x1: seen.x1 - room, y1: seen.y1 - room, x2: seen.x2 + room, y2: seen.y2 + room };
+    raft.pen.setTransform(zoom * ratio, 0, 0, zoom * ratio, (pan.x + ROOM) * ratio, (pan.y + ROOM) * ratio);
+    const { nondrag, drag } = renderer.getCachedZSortedEles();
+    renderer.drawCachedElements(raft.pen, this.near(nondrag, extent), ratio, extent);
+    renderer.drawCachedElements(raft.pen, drag, ratio, extent);
+    this.swap(true);
+  }
+
+  swap(toRaft) {
+    const { raft } = this;
+    if (raft.shown === toRaft) return;
+    raft.shown = toRaft;
+    raft.canvas.hidden = !toRaft;
+    for (const canvas of raft.under) canvas.style.visibility = toRaft ? "hidden" : "";
+  }
+
+  /** The view rests, or changed otherwise: the real drawing follows in this very frame. */
+  rest() {
+    clearTimeout(this.resting);
+    this.swap(false);
+  }
+
+  redraw() {
+    if (this.cy.destroyed()) return;
+    this.drawn = null;
+    const { renderer } = this;
+    renderer.redrawHint("eles", true);
+    renderer.redrawHint("drag", true);
+    renderer.redraw();
+  }
+
+  /** The elements that may be in a box, in the order in which they are drawn. */
+  near(elements, extent) {
+    if (!extent || elements.length < FEW) return elements;
+    if (this.grid?.of !== elements || this.grid.length !== elements.length) this.grid = arrange(elements);
+    const { cells, wide } = this.grid;
+    const found = new Set(wide);
+    const [x1, x2, y1, y2] = cellsOf(extent);
+    if ((x2 - x1 + 1) * (y2 - y1 + 1) > cells.size) return elements;
+    for (let x = x1; x <= x2; x += 1) {
+      for (let y = y1; y <= y2; y += 1) {
+        for (const at of cells.get(`${x} ${y}`) ?? []) found.add(at);
+      }
+    }
+    return [...found].sort((a, b) => a - b).map((at) => elements[at]);
+  }
+
+  stop() {
+    clearTimeout(this.resting);
+  }
+}
+
+/** Put elements into the cells that their boxes touch, by their place in the list. */
+function arrange(elements) {
+  const cells = new Map();
+  const wide = [];
+  elements.forEach((element, at) => {
+    const [x1, x2, y1, y2] = cellsOf(element.boundingBox());
+    if ((x2 - x1 + 1) * (y2 - y1 + 1) > MOST_CELLS) return wide.push(at);
+    for (let x = x1; x <= x2; x += 1) {
+      for (let y = y1; y <= y2; y += 1) {
+        const key = `${x} ${y}`;
+        const known = cells.get(key);
+        if (known) known.push(at);
+        else cells.set(key, [at]);
+      }
+    }
+  });
+  return { of: elements, length: elements.length, cells, wide };
+}
+
+function cellsOf({ x1, x2, y1, y2 }) {
+  return [x1, x2, y1, y2].map((value) => Math.floor(value / CELL));
+}
