@@ -72,8 +72,8 @@ def read_request(exchange: Exchange) -> Request | None:
 def _read_body(api: Api, provider: str, body: JsonObject, path: str) -> Request:
     shape = _SHAPES[api]
     parameters = dict(body)
-    native_system = body.get(shape.system) if shape.system else None
-    system = _native_system(native_system)
+    given = body.get(shape.system) if shape.system else None
+    system = native_system(given)
     messages = parameters.pop(shape.messages, None) if shape.messages else None
     if shape.messages in body and messages is None:
         parameters[str(shape.messages)] = None
@@ -82,7 +82,7 @@ def _read_body(api: Api, provider: str, body: JsonObject, path: str) -> Request:
         del parameters["tools"]
     turns = read_turns(api, messages)
     head = leading(turns)
-    if shape.system and isinstance(native_system, str) and native_system and not head:
+    if shape.system and isinstance(given, str) and given and not head:
         # Where messages open with instructions as well, the field stays, to be told from them.
         del parameters[shape.system]
     if not system:
@@ -128,7 +128,7 @@ def rebuild_body(
     if tools is not None:
         body["tools"] = tools
     wanted = system or ""
-    native = _native_system(parameters.get(shape.system)) if shape.system else ""
+    native = native_system(parameters.get(shape.system)) if shape.system else ""
     held = native or system_text(leading(read_turns(api, messages)))
     if wanted == held:
         return body
@@ -156,7 +156,7 @@ def tool_names(tools: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _native_system(value: Any) -> str:
+def native_system(value: Any) -> str:
     """The text of a native system field: text itself, or its blocks joined."""
     if isinstance(value, str):
         return value
