@@ -1,21 +1,26 @@
 """One call in the forms that replay compares: exact, semantic, volatile, and lines for fuzzy.
 
 Each form is computed when first asked for: a recording whose calls all match exactly never pays
-for more than a hash of its bodies. Texts repeat in every call of a conversation, so what is
-derived from a text is kept by text.
+for more than a hash of its bodies. The first call that is not exact costs a glance at each
+recording (`Glance`); only those that look alike are read whole. Texts repeat in every call of a
+conversation, so what is derived from a text is kept by text.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from tracelake.replay.volatile import mask, without_reminders
 from tracelake.wire import read_request
+from tracelake.wire.conversation import atoms_of, read_turns
 from tracelake.wire.decode import decode_body
-from tracelake.wire.lenient import dump, parse_object
+from tracelake.wire.endpoint import api_of
+from tracelake.wire.lenient import array, dump, parse_object
+from tracelake.wire.request import tool_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +34,31 @@ IDENTITY_CHARS = 3000
 _INSTRUCTING = frozenset({"system", "developer"})
 #: What else of a request decides its answer, beside model, system, tools and messages.
 _DECIDING = ("response_format", "text", "output_config", "output_format", "n", "input_type")
+
+
+#: Where a format keeps its messages, if not under `messages`.
+_MESSAGES_OF = {
+    "responses": "input",
+    "embeddings": "input",
+    "completions": "prompt",
+    "ollama_generate": "prompt",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is seen of a call without reading its whole history.
+
+    Attributes:
+        ends: Equal for calls that are equal on any level but fuzzy: the first and the last thing
+            said, each by its last line, masked.
+        identity: Equal for calls of one agent: endpoint, model, streamed or not, system, tools.
+        messages: How many messages were sent.
+    """
+
+    ends: bytes
+    identity: bytes
+    messages: int
 
 
 def digest(*parts: str | bytes) -> bytes:
@@ -47,6 +77,8 @@ class TextForms:
     def __init__(self) -> None:
         self._masked: dict[str, str] = {}
         self._lines: dict[str, tuple[int, ...]] = {}
+        #: What is derived from other pieces of a call that repeat, by what they are.
+        self.kept: dict[object, object] = {}
 
     def masked(self, text: str) -> str:
         """The text without reminders, volatile places masked, blanks at line ends removed."""
@@ -121,14 +153,60 @@ class Canonical:
         return self._key(keys, is_masked=True)
 
     @cached_property
-    def identity(self) -> bytes:
-        """Equal for calls of the same agent: endpoint, model, streamed or not, system, tools."""
-        request = self.request
-        if request is None:
-            return digest(self.endpoint)
-        system = self._forms.masked(request.system)[:IDENTITY_CHARS]
-        names = sorted(request.tool_names)
-        return digest(self.endpoint, str(request.model), str(request.stream), system, *names)
+    def glance(self) -> Glance:
+        """What is seen without reading the whole history."""
+        api = api_of(self.exchange.method, self.exchange.path)
+        document = parse_object(self.body)
+        if api is None or document is None:
+            return Glance(self.raw, digest(self.endpoint), 0)
+        key = _MESSAGES_OF.get(api, "messages")
+        said = document.get(key)
+        messages = array(said) if isinstance(said, list) else [said]
+        if api == "embeddings":
+            ends = [digest(dump(said))]
+        else:
+            first = (self._said(api, message)[0] for message in messages)
+            last = (self._said(api, message)[1] for message in reversed(messages))
+            ends = [next((one for one in end if one), b"") for end in (first, last)]
+        tools = document.get("tools")
+        names = tool_names(tools if isinstance(tools, list) else document.get("functions"))
+        small = {name: document.get(name) for name in ("model", "stream", "system", "instructions")}
+        head = _instructions(api, messages) if isinstance(said, list) else []
+        identity = self._identity(dump({**small, key: head}), sorted(names))
+        return Glance(digest(self.endpoint, *ends), identity, len(messages))
+
+    def _said(self, api: str, message: object) -> tuple[bytes, bytes]:
+        """Of the first and the last thing that a message adds to `core`; empty for none."""
+        kept, key = self._forms.kept, (api, dump(message))
+        if key not in kept:
+            keys = [
+                _edge_of(atom)
+                for atom in atoms_of(read_turns(api, [message]))
+                if atom.kind != "thinking" and atom.role not in _INSTRUCTING and not _is_lone(atom)
+            ]
+            kept[key] = (keys[0], keys[-1]) if keys else (b"", b"")
+        return cast("tuple[bytes, bytes]", kept[key])
+
+    def _identity(self, body: str, names: list[str]) -> bytes:
+        kept, key = self._forms.kept, (self.endpoint, body, *names)
+        if key not in kept:
+            request = read_request(self._with_body(body.encode()))
+            model, stream, system = (
+                (request.model, request.stream, request.system) if request else (None, None, "")
+            )
+            system = self._forms.masked(system)[:IDENTITY_CHARS]
+            kept[key] = digest(self.endpoint, str(model), str(stream), system, *names)
+        return cast("bytes", kept[key])
+
+    def _with_body(self, body: bytes) -> Exchange:
+        headers = tuple(
+            pair for pair in self.exchange.request_headers if pair[0].lower() != "content-encoding"
+        )
+        return replace(self.exchange, request_body=body, request_headers=headers)
+
+    def with_body(self, body: bytes) -> Canonical:
+        """The same call with another body, which has no content encoding."""
+        return Canonical(self._with_body(body), self._forms)
 
     @cached_property
     def core(self) -> tuple[Atom, ...]:
@@ -181,6 +259,13 @@ class Canonical:
         )
 
 
+def _instructions(api: str, messages: list[Any]) -> list[Any]:
+    """The messages that open a conversation with instructions."""
+    turns = ((at, read_turns(api, [message])) for at, message in enumerate(messages))
+    end = next((at for at, said in turns if said and said[0].role not in _INSTRUCTING), None)
+    return messages[:end]
+
+
 def chain_of(start: bytes, atoms: Iterable[Atom], forms: TextForms) -> Iterable[bytes]:
     """The rolling digest after each atom."""
     last = start
@@ -210,6 +295,15 @@ def _masked_key_of(atom: Atom, forms: TextForms) -> bytes:
     # the text of media is a digest of their content, which a mask would make all alike
     text = atom.text if atom.kind == "media" else forms.masked(atom.text)
     return _key_of(atom, text, forms.masked(atom.arguments or ""))
+
+
+def _edge_of(atom: Atom) -> bytes:
+    """Equal for equal masked keys, at a fraction of the cost: only the last line is masked."""
+    if atom.kind == "media":
+        return digest(atom.role, atom.kind, atom.text)
+    lines = without_reminders(atom.text).strip().splitlines()
+    last = mask(lines[-1]).strip() if lines else ""
+    return digest(atom.role, atom.kind, str(len(lines)), last)
 
 
 def _key_of(atom: Atom, text: str, arguments: str | None) -> bytes:

@@ -37,16 +37,14 @@ Level = Literal["exact", "semantic", "volatile", "fuzzy", "probe"]
 FUZZY_SAME_COUNT = 0.8
 FUZZY_NEAR_COUNT = 0.75
 #: Forms that are compared as they stand, in this order.
-_KEYED: tuple[tuple[Level, str], ...] = (
-    ("exact", "raw"),
-    ("exact", "exact"),
-    ("semantic", "semantic"),
-)
+_KEYED: tuple[tuple[Level, str], ...] = (("exact", "exact"), ("semantic", "semantic"))
 _NEAR = 2
+#: A message holds one or several of the things that `_NEAR` counts, and some hold none.
+_NEAR_MESSAGES = 8
 _PENALTY = 0.05
 _SAME_THREAD = 0.02
 _NEAREST = 3
-_NEAREST_SCANNED = 200
+_NEAREST_READ = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class Matcher:
 
     def _probe(self, call: Canonical) -> Match | Miss:
         """A probe gets the answer of its path: each recorded one in turn, then the last again."""
-        same = self._index("endpoint", lambda one: one.call.endpoint).get(call.endpoint, [])
+        same = self._index("path", lambda one: one.call.endpoint).get(call.endpoint, [])
         free = [position for position in same if position not in self.used]
         if call.exchange.method == "POST":
             exact = [at for at in free if self.recording.calls[at].call.exact == call.exact]
@@ -153,12 +151,25 @@ class Matcher:
         return Match("probe", self.recording.calls[position])
 
     def _by_key(self, call: Canonical) -> Match | None:
+        same_bytes = self._calls_by("raw", lambda one: one.raw).get(call.raw, [])
+        position = self._choose(same_bytes, call)
+        if position is not None:
+            return Match("exact", self.recording.calls[position])
         for level, name in _KEYED:
-            index = self._calls_by(name)
-            position = self._choose(index.get(getattr(call, name), []), call)
+            position = self._choose(self._equal(call, name), call)
             if position is not None:
                 return Match(level, self.recording.calls[position])
         return None
+
+    def _equal(self, call: Canonical, form: str) -> list[int]:
+        """Unused recordings whose form equals the call's; only those that look alike are read."""
+        alike = self._calls_by("ends", lambda one: one.glance.ends).get(call.glance.ends, [])
+        wanted = getattr(call, form) if alike else None
+        return [
+            at
+            for at in alike
+            if at not in self.used and getattr(self.recording.calls[at].call, form) == wanted
+        ]
 
     def _by_key_put_back(
         self, call: Canonical, put_back: Callable[[bytes], bytes] | None
@@ -170,7 +181,7 @@ class Matcher:
         return None if found is None else replace(found, level="volatile")
 
     def _by_mask(self, call: Canonical) -> Match | None:
-        position = self._choose(self._calls_by("volatile").get(call.volatile, []), call)
+        position = self._choose(self._equal(call, "volatile"), call)
         return None if position is None else Match("volatile", self.recording.calls[position])
 
     def _put_back(
@@ -180,20 +191,17 @@ class Matcher:
         body = call.body if put_back is None else put_back(call.body)
         if body == call.body:
             return None
-        headers = tuple(
-            pair for pair in call.exchange.request_headers if pair[0].lower() != "content-encoding"
-        )
-        exchange = replace(call.exchange, request_body=body, request_headers=headers)
-        return Canonical(exchange, self.recording.forms)
+        return call.with_body(body)
 
     def _fuzzy(self, call: Canonical) -> Match | None:
-        same_agent = self._calls_by("identity").get(call.identity, [])
+        agents = self._calls_by("identity", lambda one: one.glance.identity)
         thread = self._ends.thread_of(call)
         best: tuple[float, int, float] | None = None
-        for position in same_agent:
-            if position in self.used:
-                continue
+        for position in agents.get(call.glance.identity, []):
             recorded = self.recording.calls[position].call
+            more = recorded.glance.messages - call.glance.messages
+            if position in self.used or abs(more) > _NEAR_MESSAGES:
+                continue
             apart = abs(len(recorded.core) - len(call.core))
             if apart > _NEAR:
                 continue
@@ -226,10 +234,18 @@ class Matcher:
 
     def _nearest(self, call: Canonical) -> tuple[Near, ...]:
         calls = self.recording.calls
-        same = self._index("endpoint", lambda one: one.call.endpoint).get(call.endpoint, [])
-        same = sorted(same, key=lambda at: (at in self.used, at))[:_NEAREST_SCANNED]
+        same = self._calls_by("endpoint", lambda one: one.endpoint).get(call.endpoint, [])
+
+        def distance(at: int) -> tuple[bool, bool, int, int]:
+            seen = calls[at].call.glance
+            apart = abs(seen.messages - call.glance.messages)
+            return at in self.used, seen.identity != call.glance.identity, apart, at
+
         scored = sorted(
-            ((similarity(calls[at].call.lines, call.lines), at) for at in same),
+            (
+                (similarity(calls[at].call.lines, call.lines), at)
+                for at in sorted(same, key=distance)[:_NEAREST_READ]
+            ),
             key=lambda pair: (pair[1] in self.used, -pair[0], pair[1]),
         )
         return tuple(
@@ -242,8 +258,9 @@ class Matcher:
             for alike, at in scored[:_NEAREST]
         )
 
-    def _calls_by(self, name: str) -> dict[object, list[int]]:
-        return self._index(name, lambda one: getattr(one.call, name) if one.is_call else None)
+    def _calls_by(self, name: str, form: Callable[[Canonical], object]) -> dict[object, list[int]]:
+        """Positions of model calls by a form, in order."""
+        return self._index(name, lambda one: form(one.call) if one.is_call else None)
 
     def _index(self, name: str, key: Callable[[Recorded], object]) -> dict[object, list[int]]:
         """Positions by key, in order; made when first needed."""
