@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from tracelake.errors import QueryError
-from tracelake.wire import rebuild_body
+from tracelake.model import Exchange
+from tracelake.wire import read_request, rebuild_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +30,13 @@ MAX_TOKENS_KEY: dict[DraftApi, str] = {
     "chat": "max_completion_tokens",
     "responses": "max_output_tokens",
 }
+#: Path of a call as a relay records it, per format.
+PATHS: dict[DraftApi, str] = {
+    "messages": "/v1/messages",
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+}
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 #: Parameters with a control of their own; the others are edited as JSON.
 PLAIN_PARAMETERS = frozenset(
     {"model", "stream", "temperature", "top_p", "max_tokens", *MAX_TOKENS_KEY.values()}
@@ -122,6 +131,36 @@ def draft_of(span: Mapping[str, Any]) -> Draft:
         messages=[] if messages is None else messages,
         tools=_json(span.get("tools")),
         parameters=dict(parameters),
+    )
+
+
+def draft_of_body(api: DraftApi, provider: str, body: Mapping[str, Any]) -> Draft:
+    """The draft that a JSON body makes.
+
+    Args:
+        api: Its wire format.
+        provider: As prices know it.
+        body: As it would be sent.
+    """
+    exchange = Exchange(
+        span_id="draft",
+        start_time=_NO_TIME,
+        method="POST",
+        path=PATHS[api],
+        upstream=provider,
+        request_headers=(),
+        request_body=json.dumps(body, ensure_ascii=False).encode(),
+    )
+    request = read_request(exchange)
+    if request is None:
+        raise QueryError(f"a call of the format {api!r} cannot be edited here")
+    return Draft(
+        api=api,
+        provider=provider,
+        system=request.system or "",
+        messages=[] if request.messages is None else request.messages,
+        tools=None if request.tools is None else list(request.tools),
+        parameters=dict(request.parameters),
     )
 
 

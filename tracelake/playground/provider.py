@@ -92,11 +92,6 @@ def headers_to_repeat(recorded: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def path_of(api: str) -> str:
-    """The path of a call as a relay records it."""
-    return _PATHS[api] if api == "messages" else f"/v1{_PATHS[api]}"
-
-
 @contextmanager
 def open_client(draft: Draft, target: Target) -> Generator[Any]:
     """The SDK's client for a draft, ready to send: libraries loaded, nothing sent yet.

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tracelake.model import Exchange, new_id, utc_now
-from tracelake.playground.provider import Unreachable, open_call, open_client, path_of, sdk_of
+from tracelake.playground.draft import PATHS
+from tracelake.playground.provider import Unreachable, open_call, open_client, sdk_of
 from tracelake.playground.record import ended_events, opened_events
 from tracelake.wire import Response, read_request, read_response
 
@@ -98,7 +99,7 @@ class Trial:
             trace_id=self.trace_id,
             start_time=clock(),
             method="POST",
-            path=path_of(draft.api),
+            path=PATHS[draft.api],
             upstream=sdk_of(draft.api),
             request_headers=(("content-type", "application/json"),),
             request_body=json.dumps(draft.body(), ensure_ascii=False).encode(),
