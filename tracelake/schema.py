@@ -32,11 +32,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: a Delta table under the lake, partitioned by `date`, sorted by `sort`."""
+    """One table: a Delta table under the lake, partitioned by `date`, sorted by `sort`.
+
+    Attributes:
+        wide: Columns of any length, which a question about one trace reads of that trace only.
+    """
 
     name: str
     columns: tuple[Column, ...]
     sort: tuple[str, ...]
+    wide: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,6 +141,18 @@ SPANS = Table(
         *_columns("date", date="UTC day of the start; partition."),
     ),
     ("trace_id", "start_time"),
+    wide=(
+        "error",
+        "request",
+        "system",
+        "messages",
+        "tools",
+        "response",
+        "response_blocks",
+        "parameters",
+        "result",
+        "attributes",
+    ),
 )
 
 TRACES = Table(
@@ -196,6 +213,7 @@ EXCHANGES = Table(
         *_columns("date", date="UTC day of the start; partition."),
     ),
     ("trace_id", "start_time"),
+    wide=("request_headers", "request_body", "response_headers", "response_body"),
 )
 
 RUNS = Table(

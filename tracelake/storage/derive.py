@@ -17,7 +17,7 @@ import polars as pl
 from deltalake.exceptions import CommitFailedError
 
 from tracelake.storage import cold
-from tracelake.storage.rewrite import rewrite
+from tracelake.storage.rewrite import append, rewrite
 from tracelake.storage.rollup import NEEDED, roll_up
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _derive(
     derived = {key: spans.offset(key), f"{key}.version": max(spans.version, 0)}
     if not touched:
         if spans.version >= 0 and traces.offset(key) < derived[key]:
-            store.append(pl.DataFrame(schema=traces.scan().collect_schema()), derived)
+            append(store, pl.DataFrame(schema=traces.scan().collect_schema()), derived)
         return 0
     known = cold.read_trace_days(traces, touched)
     fresh = roll_up(_spans_of(lagging, spans, known, added))

@@ -89,6 +89,8 @@ class Reader:
         self._lagging: tuple[tuple[int, int], frozenset[str]] = ((-2, -2), frozenset())
         self._frame: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
         self._fresh: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
+        #: Days of sealed traces that were opened, of one version of `traces`.
+        self._placed: tuple[int, dict[str, Days | None]] = (-2, {})
         self._serial = 0
 
     def spans(self) -> pl.LazyFrame:
@@ -310,7 +312,13 @@ class Reader:
             return {}
         if trace_id in view.lagging:
             return {trace_id: None}
-        return dict(cold.read_trace_days(view.traces, [trace_id]))
+        version, placed = self._placed
+        if version != view.traces.version:
+            self._placed = version, placed = view.traces.version, {}
+        if trace_id not in placed:
+            placed[trace_id] = cold.read_trace_days(view.traces, [trace_id]).get(trace_id)
+        found = placed[trace_id]
+        return {} if found is None else {trace_id: found}
 
     def _hot_frame(self, view: View) -> pl.DataFrame:
         if self._frame[0] != view.serial:

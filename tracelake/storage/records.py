@@ -15,6 +15,8 @@ import polars as pl
 
 from tracelake import schema
 from tracelake.errors import LakeError
+from tracelake.storage.options import storage_options
+from tracelake.storage.rewrite import append
 from tracelake.storage.table import DeltaStore
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def write_records(location: Location, name: str, rows: Iterable[Mapping[str, Any
         for row in rows
     ]
     frame = pl.DataFrame(prepared, schema=schema.polars_schema(table))
-    DeltaStore(location.tables, table).append(frame, {})
+    append(DeltaStore(location.tables, table, storage_options(location)), frame, {})
 
 
 def scan_records(location: Location, name: str) -> pl.LazyFrame:
@@ -64,7 +66,7 @@ def scan_records(location: Location, name: str) -> pl.LazyFrame:
         LakeError: There is no such table.
     """
     table = _table(name)
-    rows = DeltaStore(location.tables, table).snapshot().scan()
+    rows = DeltaStore(location.tables, table, storage_options(location)).snapshot().scan()
     order = ["start_time", *(["end_time"] if "end_time" in table.names else [])]
     latest = rows.sort(order, nulls_last=False, maintain_order=True).unique(
         KEYS[name], keep="last", maintain_order=True

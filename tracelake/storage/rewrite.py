@@ -1,11 +1,13 @@
-"""Replacing files of a table by better ones, in one commit.
+"""Putting files into a table, in one commit.
 
+    append(store, frame, transactions)                    rows and application offsets together
     rewrite(store, base, removed, frames, transactions)   add the frames' files, remove the others
 
 Invariants:
 - The new files are complete on the disk before the commit names them; a crash before it leaves
   unnamed files that the vacuum removes.
-- A commit fails as a whole when another process removed one of the files meanwhile.
+- A commit fails as a whole when another process removed one of the files meanwhile; a commit that
+  only adds never meets another.
 - Removed files stay on the disk for readers that began before; the vacuum deletes them.
 """
 
@@ -25,16 +27,21 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from tracelake.storage import files
 from tracelake.storage.options import write_object
-from tracelake.storage.table import ROW_GROUP_ROWS
+from tracelake.storage.parquet import write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
+
+    from deltalake import DeltaTable
 
     from tracelake.storage.table import DeltaStore, File, Snapshot
 
-#: Large pages let zstd see the history that one call repeats of the one before.
-PAGE_BYTES = 8 << 20
+
+def append(store: DeltaStore, frame: pl.DataFrame, transactions: Mapping[str, int]) -> None:
+    """Commit rows and the offsets they were read up to, together."""
+    delta = store.create()
+    _commit(delta, _write(store, frame), transactions)
 
 
 def rewrite(
@@ -65,8 +72,15 @@ def rewrite(
     gone = [
         RemoveAction(file.path, data_change=True, deletion_timestamp=now_ms) for file in removed
     ]
+    _commit(delta, [*added, *gone], transactions)
+    return len(added)
+
+
+def _commit(
+    delta: DeltaTable, actions: Sequence[AddAction | RemoveAction], transactions: Mapping[str, int]
+) -> None:
     delta.create_write_transaction(
-        [*added, *gone],
+        list(actions),
         "append",
         delta.schema(),
         ["date"],
@@ -74,7 +88,6 @@ def rewrite(
             app_transactions=[Transaction(app, offset) for app, offset in transactions.items()]
         ),
     )
-    return len(added)
 
 
 def _write(store: DeltaStore, frame: pl.DataFrame) -> list[AddAction]:
@@ -88,21 +101,15 @@ def _write(store: DeltaStore, frame: pl.DataFrame) -> list[AddAction]:
 
 def _write_day(store: DeltaStore, rows: pl.DataFrame, day: date) -> AddAction:
     path = f"date={day.isoformat()}/part-{uuid.uuid4()}.zstd.parquet"
-    how: dict[str, Any] = {
-        "compression": "zstd",
-        "compression_level": 3,
-        "row_group_size": ROW_GROUP_ROWS,
-        "data_page_size": PAGE_BYTES,
-    }
     if store.is_local:
         target = Path(store.uri, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        rows.rechunk().write_parquet(target, **how)
+        write_parquet(rows, store.table, target)
         files.sync_file(target)
         size_bytes = target.stat().st_size
     else:
         buffer = io.BytesIO()
-        rows.rechunk().write_parquet(buffer, **how)
+        write_parquet(rows, store.table, buffer)
         size_bytes = buffer.tell()
         write_object(f"{store.uri}/{path}", buffer.getvalue(), store.options or {})
     return AddAction(

@@ -36,6 +36,7 @@ from tracelake.storage.options import storage_options
 from tracelake.storage.purge import purge
 from tracelake.storage.reader import lagging_traces, to_frame
 from tracelake.storage.reap import reap
+from tracelake.storage.rewrite import append
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
 from tracelake.storage.table import DeltaStore, Snapshot
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
@@ -236,7 +237,7 @@ class Sealer:
         lines = (encode(event) for k in unfinished for event in batch.events[k])
         files.atomic_write(carry_path(self._hot, number + 1), b"".join(lines))
         frame = to_frame(rows)
-        self._spans.append(frame, {**batch.offsets, key: number + 1})
+        append(self._spans, frame, {**batch.offsets, key: number + 1})
         self._spans.sync(spans)
         written = self._derive_traces(key, self._spans.snapshot(), lagging, frame)
         report = SealReport(batch.count, len(rows), amended, lost, len(unfinished), written)
@@ -338,6 +339,6 @@ class Sealer:
         waiting = (encode_record(r) for r in hot.records if r.span_id not in over)
         files.atomic_write(carry_path(self._hot, hot.number + 1, SUFFIX), b"".join(waiting))
         frame = exchanges_frame(f.exchange for s, f in complete.items() if s not in gone)
-        self._exchanges.append(frame, {**moved, key: hot.number + 1})
+        append(self._exchanges, frame, {**moved, key: hot.number + 1})
         self._exchanges.sync(snapshot)
         return frame.height

@@ -2,14 +2,11 @@
 
     DeltaStore(root, table, options)
         .snapshot() -> Snapshot           the newest committed version; cheap when nothing changed
-        .append(frame, transactions)      one commit: rows and application offsets together
         .sync(since)                      make commits survive a power loss
     Snapshot: .version .files .offset(app_id) .scan(files)
     scan_files(table, files, options) -> LazyFrame with the table's full schema
 
 Invariants:
-- Rows are sorted by (date, *table.sort) within a file; zstd 3; row groups small enough that one
-  trace is read without its neighbours.
 - A snapshot never changes; files it names stay on disk for the vacuum grace after their removal.
 - The table's configuration carries the schema version; a newer one is refused, an older one has
   its missing columns read as null.
@@ -24,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import DeltaTable, Schema
 from deltalake.exceptions import TableNotFoundError
 
 from tracelake import schema
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VERSION_KEY = "tracelake.schemaVersion"
-ROW_GROUP_ROWS = 4096
 _CONFIGURATION = {
     "delta.dataSkippingStatsColumns": "trace_id,start_time,revision",
     "delta.checkpointInterval": "50",
@@ -161,22 +157,6 @@ class DeltaStore:
             self._bad.update(bad)
             self._latest = Snapshot(self.table, -1, (), root=self.uri, options=self.options)
 
-    def append(self, frame: pl.DataFrame, transactions: Mapping[str, int]) -> None:
-        """Commit rows and the offsets they were read up to, together."""
-        delta = self.create()
-        rows = frame.select(self.table.names).sort("date", *self.table.sort).rechunk()
-        missing = {c.name for c in self.table.columns} - {f.name for f in delta.schema().fields}
-        write_deltalake(
-            delta,
-            rows.to_arrow(compat_level=pl.CompatLevel.oldest()),
-            mode="append",
-            schema_mode="merge" if missing else None,
-            writer_properties=writer_properties(),
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(k, v) for k, v in transactions.items()]
-            ),
-        )
-
     def sync(self, since: Snapshot) -> None:
         """Make what was committed after a snapshot survive a power loss; local tables only."""
         if not self.is_local:
@@ -212,6 +192,18 @@ class DeltaStore:
                 raise_if_key_not_exists=False,
             )
         check_version(delta)
+        return self._upgraded(delta)
+
+    def _upgraded(self, delta: DeltaTable) -> DeltaTable:
+        """The table with every column of ours and our version: an older one is brought forward."""
+        there = {column.name for column in delta.schema().fields}
+        wanted = Schema.from_arrow(schema.arrow_schema(self.table)).fields
+        if missing := [column for column in wanted if column.name not in there]:
+            delta.alter.add_columns(missing)
+        if delta.metadata().configuration.get(VERSION_KEY) != str(schema.VERSION):
+            delta.alter.set_table_properties(
+                {VERSION_KEY: str(schema.VERSION)}, raise_if_not_exists=False
+            )
         return delta
 
     def open_at(self, snapshot: Snapshot) -> DeltaTable:
@@ -271,16 +263,6 @@ def why_broken(path: Path, size_bytes: int) -> str | None:
     except OSError as error:
         return f"unreadable: {error}"
     return None if ends == _MAGIC * 2 else "not a Parquet file"
-
-
-def writer_properties() -> WriterProperties:
-    """How every Parquet file of the lake is written."""
-    return WriterProperties(
-        compression="ZSTD",
-        compression_level=3,
-        max_row_group_size=ROW_GROUP_ROWS,
-        statistics_truncate_length=256,  # ids are at most 200 characters: their bounds stay exact
-    )
 
 
 def check_version(delta: DeltaTable) -> None:

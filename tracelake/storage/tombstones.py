@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tracelake.schema import Column, Table, polars_schema
+from tracelake.storage.rewrite import append
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -102,4 +103,4 @@ def add(
         },
         schema=polars_schema(TOMBSTONES),
     )
-    store.append(frame, {})
+    append(store, frame, {})

@@ -134,7 +134,7 @@ def _why_unreadable(file: File, table: Table) -> str | None:
         return reason
     known = arrow_schema(table)
     try:
-        parquet = pq.ParquetFile(path)
+        parquet = pq.ParquetFile(path, page_checksum_verification=True)
         for field in parquet.schema_arrow:
             if field.name in known.names and not _same_type(
                 known.field(field.name).type, field.type
