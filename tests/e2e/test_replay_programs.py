@@ -125,6 +125,26 @@ def test_an_edited_request_is_sent_exactly(stage: Stage, demo: str) -> None:
     assert json.loads(span["messages"]) == body["messages"]
 
 
+def test_an_edited_result_of_a_tool_is_what_the_model_is_told(stage: Stage, demo: str) -> None:
+    """The tool really runs again, the request after it carries the edit, and so do later ones."""
+    tool = stage.spans(demo, kind="tool", tool_name="run_tests")[0]
+    assert tool["result"].endswith("OK")
+    told = "1 failed: test_delivery"
+    edit = Edit(response_text=told)
+    state = stage.fork(ForkRequest(demo, tool["span_id"], edit)).wait(TIMEOUT_S)
+    assert (state.status, state.error) == ("ok", None)
+    assert state.counts["edited"] == 1
+    calls = stage.spans(state.run_id, kind="llm", agent_name="tester")
+    edited = next(span for span in calls if span["match"] == "edited")
+    later = [span for span in calls if span["start_time"] >= edited["start_time"]]
+    assert all(told in span["messages"] for span in later)
+    assert {span["match"] for span in later} <= {"edited", "live"}
+    shown = stage.spans(state.run_id, kind="tool", tool_name="run_tests")[0]
+    assert (shown["result"], shown["match"]) == (told, "edited")
+    row = next(r for r in _compare(stage, demo, state.run_id).rows if r.before == tool["span_id"])
+    assert (row.status, row.parts, row.after) == ("changed", ("output",), shown["span_id"])
+
+
 def test_two_forks_at_once_do_not_mix(stage: Stage, demo: str) -> None:
     """Each has its own answer, directory and trace."""
     coder = stage.spans(demo, kind="agent", agent_name="coder")[0]["span_id"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tracelake.replay.match import Near
     from tracelake.wire import Request
 
 LINES_MAX = 12
@@ -35,6 +36,22 @@ def differing_lines(recorded: Request | None, new: Request | None) -> list[str]:
         if len(found) >= LINES_MAX:
             return [*found[: LINES_MAX - 1], "…"]
     return found
+
+
+def describe_nearest(nearest: tuple[Near, ...]) -> tuple[str, ...]:
+    """The nearest recordings and how they differ, in lines."""
+    lines: list[str] = []
+    for near in nearest:
+        used = ", already used" if near.is_used else ""
+        lines.append(f"span {near.recorded.span_id}: {near.similarity:.0%} of the lines{used}")
+        lines += [f"    {line}" for line in near.difference[:6]]
+    return tuple(lines)
+
+
+def refusal(detail: tuple[str, ...]) -> str:
+    """What a call is told that no recording fits while live calls are off."""
+    lines = "\n".join(detail) or "the recording holds no call to this endpoint"
+    return f"no recorded call matches this one, and live calls are off. Nearest:\n{lines}"
 
 
 def _lines(request: Request | None) -> Iterator[str]:

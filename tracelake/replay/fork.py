@@ -29,6 +29,7 @@ from tracelake.replay.runner import Specification, mark_cancelled
 from tracelake.replay.source import (
     ToolUse,
     call_to_fork,
+    edit_of,
     find_run,
     is_offline,
     read_recording,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from tracelake.ingest.collector import Collector
     from tracelake.lake import Lake
+    from tracelake.replay.recording import Recording
     from tracelake.replay.session import Edit
 
 Status = Literal["starting", "running", "ok", "error", "cancelled", "refused", "failed"]
@@ -55,7 +57,8 @@ class ForkRequest:
 
     Attributes:
         trace_id: The original.
-        span_id: Where to fork: a model call, or an agent for its last answer; None replays all.
+        span_id: Where to fork: a model call, an agent for its last answer, or a tool for its
+            result; None replays all.
         edit: What is changed there.
         allow_live: Calls without a recording go to the provider; else the replay ends there.
         copy: How to make the working directory; None chooses.
@@ -124,9 +127,10 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
         raise NotInLake(f"no trace {request.trace_id!r} in this lake: `tracelake ls` lists them")
     recording = read_recording(lake, request.trace_id)
     if request.span_id is not None:
-        request = replace(request, span_id=call_to_fork(spans, request.span_id))
+        edit = edit_of(spans, request.span_id, request.edit)
+        request = replace(request, span_id=call_to_fork(spans, request.span_id), edit=edit)
         if recording.find(str(request.span_id)) is None:
-            raise ConfigError("the chosen call has no recorded answer: fork an earlier one")
+            raise ConfigError(_no_answer(recording, str(request.span_id)))
     record = find_run(lake, request.trace_id)
     if record is None or not record.command:
         raise ConfigError(
@@ -139,9 +143,16 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     tools = tuple(tools_of(spans))
     calls = sum(one.is_call for one in recording.calls)
     warnings = (*copy.warnings, *_command_warnings(record, copy))
+    warnings += recording.describe_incomplete()
     if request.allow_live and not is_offline(recording):
         warnings += tuple(_key_warnings(record))
     return ForkPlan(request, run_id, record, copy, tools, calls, warnings)
+
+
+def _no_answer(recording: Recording, span_id: str) -> str:
+    if any(one.span_id == span_id for one in recording.incomplete):
+        return "the chosen call broke off before its request was sent whole: fork another one"
+    return "the chosen call has no recorded answer: fork an earlier one"
 
 
 def _command_warnings(record: RunRecord, copy: CopyPlan) -> list[str]:

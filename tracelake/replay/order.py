@@ -2,16 +2,31 @@
 
 Programs with agents side by side see results in the order in which they come; another order makes
 other prompts. Pure: who waits, and for how long, is decided elsewhere.
+
+The relay sees answers end; the program may take up two that end almost at once the other way round.
+What it then asks tells: the first later call that quotes both names them in the program's order.
+Where both orders give the same prompts, either is right.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tracelake.replay.recording import answer_atoms
+from tracelake.wire.lenient import dump
+
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
     from tracelake.replay.recording import Recorded, Recording
+
+#: Answers that end within this of each other may have been taken up in either order.
+TIE = timedelta(milliseconds=10)
+#: Of an answer this much must be quoted to be recognised.
+_QUOTE_CHARS = 60
+_QUOTE_MIN_CHARS = 8
+_LOOKED_THROUGH = 100
 
 
 class CompletionOrder:
@@ -19,14 +34,16 @@ class CompletionOrder:
 
     def __init__(self, recording: Recording) -> None:
         calls = (one for one in recording.calls if one.is_call)
-        self._pending = sorted(calls, key=lambda one: (one.end_time, one.position))
+        ended = sorted(calls, key=lambda one: (one.end_time, one.position))
+        self._pending = [one.position for one in _ties_settled(ended, recording.calls)]
+        self._rank = {position: rank for rank, position in enumerate(self._pending)}
         self._over: set[int] = set()
 
     def over(self, position: int) -> None:
         """A call was answered, or nobody waits for it any more."""
         self._over.add(position)
-        while self._pending and self._pending[0].position in self._over:
-            self._over.discard(self._pending.pop(0).position)
+        while self._pending and self._pending[0] in self._over:
+            self._over.discard(self._pending.pop(0))
 
     def earlier(self, recorded: Recorded, *, among: Container[int] | None = None) -> list[int]:
         """Positions of unanswered calls whose answers were complete before this one's.
@@ -35,12 +52,55 @@ class CompletionOrder:
             recorded: The call that is to be answered.
             among: Only these positions count; None counts all.
         """
+        own = self._rank[recorded.position]
         found: list[int] = []
-        for one in self._pending:
-            if one.end_time >= recorded.end_time:
+        for position in self._pending:
+            if self._rank[position] >= own:
                 break
-            if one.position in self._over or one.position == recorded.position:
-                continue
-            if among is None or one.position in among:
-                found.append(one.position)
+            if position not in self._over and (among is None or position in among):
+                found.append(position)
         return found
+
+
+def _ties_settled(ended: list[Recorded], calls: Sequence[Recorded]) -> list[Recorded]:
+    """The calls by end, those that ended almost at once in the order in which they are quoted."""
+    settled: list[Recorded] = []
+    at = 0
+    while at < len(ended):
+        until = at + 1
+        while until < len(ended) and _are_tied(ended[until - 1], ended[until]):
+            until += 1
+        tied = ended[at:until]
+        settled += tied if len(tied) == 1 else _as_quoted(tied, calls)
+        at = until
+    return settled
+
+
+def _are_tied(one: Recorded, other: Recorded) -> bool:
+    """Whether two calls were in flight together and ended almost at once."""
+    together = other.exchange.start_time < one.end_time
+    return together and other.end_time - one.end_time < TIE
+
+
+def _as_quoted(tied: list[Recorded], calls: Sequence[Recorded]) -> list[Recorded]:
+    quotes = [_quote(one) for one in tied]
+    if len(set(quotes)) < len(quotes) or min(map(len, quotes)) < _QUOTE_MIN_CHARS:
+        return tied
+    first = min(one.end_time for one in tied)
+    later = [one for one in calls if one.is_call and one.exchange.start_time >= first]
+    for one in later[:_LOOKED_THROUGH]:
+        places = [one.call.body.find(quote) for quote in quotes]
+        if min(places) >= 0:
+            return [call for _, call in sorted(zip(places, tied, strict=True), key=_first)]
+    return tied
+
+
+def _first(pair: tuple[int, Recorded]) -> int:
+    return pair[0]
+
+
+def _quote(recorded: Recorded) -> bytes:
+    """How the beginning of an answer stands in a later body."""
+    text = next((atom.text for atom in answer_atoms(recorded) if atom.kind == "text"), "")
+    line = text.strip().partition("\n")[0]
+    return dump(line[:_QUOTE_CHARS])[1:-1].encode()

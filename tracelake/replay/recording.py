@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from tracelake.replay.canonical import Canonical, TextForms
 from tracelake.wire import read_response
+from tracelake.wire.decode import decode_body
 from tracelake.wire.endpoint import api_of
+from tracelake.wire.lenient import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,9 +51,13 @@ class Recording:
 
     Args:
         trace_id: The trace.
-        exchanges: Its exchanges, in any order; those without an answer are left out.
+        exchanges: Its exchanges, in any order; those without an answer are left out, and so are
+            those whose request is not whole, since nothing can be told to repeat it.
         threads: Conversation of a span where it is known, by span id; the others are found out
             by which call continues which.
+
+    Attributes:
+        incomplete: The exchanges whose request is not whole.
     """
 
     def __init__(
@@ -64,7 +70,9 @@ class Recording:
         self.trace_id = trace_id
         self.forms = TextForms()
         self._threads = dict(threads or {})
-        answered = [one for one in exchanges if one.status is not None]
+        listed = list(exchanges)
+        self.incomplete = tuple(one for one in listed if is_incomplete(one))
+        answered = [x for x in listed if x.status is not None and not is_incomplete(x)]
         answered.sort(key=lambda one: (one.start_time, one.span_id))
         self.calls: tuple[Recorded, ...] = tuple(
             Recorded(
@@ -82,6 +90,17 @@ class Recording:
     def find(self, span_id: str) -> Recorded | None:
         """The call of that span, or None."""
         return next((one for one in self.calls if one.span_id == span_id), None)
+
+    def describe_incomplete(self) -> tuple[str, ...]:
+        """Which recorded calls cannot be repeated, in a line; nothing when all can."""
+        if not self.incomplete:
+            return ()
+        ids = ", ".join(one.span_id for one in self.incomplete[:3])
+        more = ", …" if len(self.incomplete) > 3 else ""
+        number = len(self.incomplete)
+        calls = "1 recorded call" if number == 1 else f"{number} recorded calls"
+        line = f"{calls} broke off before all of the request was there, so no call can repeat it: "
+        return (f"{line}{ids}{more}",)
 
     @cached_property
     def threads(self) -> tuple[str, ...]:
@@ -111,6 +130,19 @@ class Recording:
 def is_model_call(exchange: Exchange) -> bool:
     """Whether an exchange asks a model something; decided by method and path alone."""
     return exchange.method == "POST" and api_of(exchange.method, exchange.path) is not None
+
+
+def is_incomplete(exchange: Exchange) -> bool:
+    """Whether less of a request was received than its head announced.
+
+    So it is when the client or its connection was gone, or the provider could not be reached,
+    before the body had come in. A body that redaction shortened is whole.
+    """
+    announced = exchange.header("content-length") or ""
+    if not announced.isdecimal() or len(exchange.request_body) >= int(announced):
+        return False
+    body = decode_body(exchange.request_body, exchange.header("content-encoding"))
+    return parse_object(body) is None
 
 
 class ThreadEnds:

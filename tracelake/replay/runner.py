@@ -196,6 +196,17 @@ def _edited_request(trace_id: str, span_id: str, sent: Exchange) -> Event | None
     return Event("span", trace_id, span_id, utc_now(), data=kept)
 
 
+def _tell_result(specification: Specification, lake: Lake) -> None:
+    """Let the span of a tool whose result was edited show what the model was told."""
+    edit = specification.edit or {}
+    if not edit.get("result_of"):
+        return
+    for span in spans_of(lake, specification.run_id):
+        if span["kind"] == "tool" and span["tool_call_id"] == edit["result_of"]:
+            data = {"result": edit["result_text"], "match": "edited"}
+            lake.append(Event("span", specification.run_id, span["span_id"], utc_now(), data=data))
+
+
 async def _run(
     specification: Specification,
     lake: Lake,
@@ -211,6 +222,7 @@ async def _run(
     await asyncio.to_thread(settle, lake, specification.run_id, timeout_s)
     if status == "cancelled":
         await asyncio.to_thread(mark_cancelled, lake, specification.run_id)
+    await asyncio.to_thread(_tell_result, specification, lake)
     after = await asyncio.to_thread(tree.read_tree, progress.plan.target)
     session = progress.session
     result = {

@@ -27,16 +27,18 @@ from tracelake.control.call import (
 )
 from tracelake.errors import NoRecordedMatch
 from tracelake.replay.answer import Rendered, edited_text, render
-from tracelake.replay.difference import differing_lines
-from tracelake.replay.match import Match, Matcher, Miss, Near
+from tracelake.replay.difference import describe_nearest, differing_lines, refusal
+from tracelake.replay.match import Match, Matcher, Miss
 from tracelake.replay.order import CompletionOrder
 from tracelake.replay.pace import cut_in_time
 from tracelake.replay.rebind import Rebinding
 from tracelake.replay.recording import is_model_call
 from tracelake.replay.rerender import rerender
 from tracelake.replay.streams import dump
+from tracelake.replay.tool_result import with_result
 from tracelake.wire import read_request, read_response
 from tracelake.wire.decode import decode_body
+from tracelake.wire.lenient import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Container, Mapping
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
 #: Longest wait for calls that had finished earlier in the recording.
 GATE_S = 3.0
 _GATE_POLL_S = 0.005
+#: Of answers to calls that were in flight together each is given so long after the one before: a
+#: program then takes them up in that order.
+APART_S = 0.02
 #: Response headers that are given again: the rest speaks of the recorded connection.
 _KEPT = frozenset(
     {"content-type", "content-encoding", "request-id", "x-request-id", "retry-after", "location"}
@@ -58,22 +63,29 @@ Outcome = Literal["exact", "semantic", "volatile", "fuzzy", "probe", "edited", "
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What is changed at the forked span; one of the three, or nothing at all.
+    """What is changed at the forked span; one of the four, or nothing at all.
 
     Attributes:
         response_text: The answer is this text.
         response_body: The answer is this, a whole body of the provider's format.
         request_body: This body is sent live instead of the program's.
+        result_text: A tool gave this result: the program's request, and every later one that
+            carries the result, is sent live with it.
+        result_of: Of a tool's result: the id of the tool call.
+        result_before: Of a tool's result: the recorded one.
     """
 
     response_text: str | None = None
     response_body: dict[str, Any] | None = None
     request_body: dict[str, Any] | None = None
+    result_text: str | None = None
+    result_of: str | None = None
+    result_before: str = ""
 
     @property
     def is_request(self) -> bool:
-        """Whether the request is edited."""
-        return self.request_body is not None
+        """Whether what is sent differs, not what comes back."""
+        return self.request_body is not None or self.result_text is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ class ReplaySession:
         self._amend = amend
         self._order = CompletionOrder(recording)
         self._in_flight: dict[str, int] = {}
+        self._given_s = 0.0
 
     async def handle(self, call: Call) -> Reply:
         """Decide on one call.
@@ -157,8 +170,12 @@ class ReplaySession:
             # clients that try a WebSocket first fall back to HTTP on this
             return Answer(426, (("content-type", "text/plain"),), b"replay speaks plain HTTP")
         if self.stopped is not None:
-            raise NoRecordedMatch(_refusal(self.stopped))
+            raise NoRecordedMatch(refusal(self.stopped.detail))
         before_edit = not self.is_diverged
+        if not before_edit and (sent := self._with_result(call)) is not None:
+            # what was recorded answers another result
+            self._tell(call, "live", None, ("carries the edited result of the tool",))
+            return self._changed(call, sent, self._marks("live", None))
         found = self.matcher.match(
             call.exchange,
             fuzzy=self.options.fuzzy and before_edit,
@@ -180,6 +197,7 @@ class ReplaySession:
         position = self._in_flight.pop(call.exchange.span_id, None)
         if position is not None:
             self._order.over(position)
+            self._given_s = time.monotonic()
 
     @property
     def all_matched(self) -> bool:
@@ -227,19 +245,41 @@ class ReplaySession:
         marks = self._marks("edited", recorded)
         if edit.request_body is not None:
             body = self.rebinding.forward.body(dump(edit.request_body).encode())
-            headers = tuple(
-                pair
-                for pair in call.exchange.request_headers
-                if pair[0].lower() != "content-encoding"
-            )
-            sent = replace(call.exchange, request_body=body, request_headers=headers)
-            if self._amend is not None:
-                self._amend(call.exchange.span_id, sent)
-            return Forward(body, self._live_url(call), marks)
+            return self._changed(call, body, marks)
+        if edit.result_text is not None:
+            body = self._with_result(call)
+            if body is None:
+                raise NoRecordedMatch("the call does not carry the result that was edited")
+            return self._changed(call, body, marks)
         await self._wait_for_turn(recorded)
         rendered = self._render_edit(edit, call, recorded)
         body = rerender(rendered.body, self.rebinding.forward)
         return Answer(200, (("content-type", rendered.content_type), *marks), body)
+
+    def _with_result(self, call: Call) -> bytes | None:
+        """The call's body with the edited result of a tool; None where it carries no such."""
+        edit = self.options.edit
+        if edit is None or edit.result_text is None:
+            return None
+        exchange = call.exchange
+        body = decode_body(exchange.request_body, exchange.header("content-encoding"))
+        changed = with_result(
+            parse_object(body) or {},
+            call_id=edit.result_of,
+            before=self.rebinding.forward.text(edit.result_before),
+            text=self.rebinding.forward.text(edit.result_text),
+        )
+        return None if changed is None else dump(changed).encode()
+
+    def _changed(self, call: Call, body: bytes, marks: tuple[tuple[str, str], ...]) -> Forward:
+        """The call sent live with another body, which its span is to show."""
+        headers = tuple(
+            pair for pair in call.exchange.request_headers if pair[0].lower() != "content-encoding"
+        )
+        sent = replace(call.exchange, request_body=body, request_headers=headers)
+        if self._amend is not None:
+            self._amend(call.exchange.span_id, sent)
+        return Forward(body, self._live_url(call), marks)
 
     def _render_edit(self, edit: Edit, call: Call, recorded: Recorded) -> Rendered:
         request = read_request(call.exchange)
@@ -250,10 +290,10 @@ class ReplaySession:
         return render(edited_text(recorded.exchange, request, edit.response_text or ""), request)
 
     def _unmatched(self, call: Call, miss: Miss) -> Forward:
-        detail = describe_nearest(miss.nearest)
+        detail = (*describe_nearest(miss.nearest), *self.recording.describe_incomplete())
         if not self.options.allow_live and is_model_call(call.exchange):
             self.stopped = self._tell(call, "refused", None, detail)
-            raise NoRecordedMatch(_refusal(self.stopped))
+            raise NoRecordedMatch(refusal(self.stopped.detail))
         if not self.options.allow_live:
             self.counts["probe"] += 1
             raise NoRecordedMatch(f"{call.exchange.path} was not asked for in the recording")
@@ -286,13 +326,16 @@ class ReplaySession:
 
         Calls that did not come in time are not waited for again.
         """
-        deadline = time.monotonic() + GATE_S
+        came_s = time.monotonic()
+        deadline = came_s + GATE_S
         while earlier := self._order.earlier(recorded, among=self._expected):
             if time.monotonic() >= deadline:
                 for position in earlier:
                     self._order.over(position)
                 return
             await asyncio.sleep(_GATE_POLL_S)
+        if self._given_s > came_s:
+            await asyncio.sleep(self._given_s + APART_S - time.monotonic())
 
     @property
     def _expected(self) -> Container[int] | None:
@@ -342,21 +385,6 @@ async def _in_time(pieces: list[tuple[float, bytes]]) -> AsyncIterator[bytes]:
     for wait_s, piece in pieces:
         await asyncio.sleep(wait_s)
         yield piece
-
-
-def describe_nearest(nearest: tuple[Near, ...]) -> tuple[str, ...]:
-    """The nearest recordings and how they differ, in lines."""
-    lines: list[str] = []
-    for near in nearest:
-        used = ", already used" if near.is_used else ""
-        lines.append(f"span {near.recorded.span_id}: {near.similarity:.0%} of the lines{used}")
-        lines += [f"    {line}" for line in near.difference[:6]]
-    return tuple(lines)
-
-
-def _refusal(served: Served) -> str:
-    lines = "\n".join(served.detail) or "the recording holds no call to this endpoint"
-    return f"no recorded call matches this one, and live calls are off. Nearest:\n{lines}"
 
 
 def _kept(exchange: Exchange) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,8 @@ from tracelake.errors import ConfigError, NotInLake
 from tracelake.ingest.recover import exchange_of_row
 from tracelake.replay.record import RunRecord
 from tracelake.replay.recording import Recording
+from tracelake.replay.session import Edit
+from tracelake.replay.tool_result import with_result
 
 if TYPE_CHECKING:
     from tracelake.lake import Lake
@@ -91,11 +93,14 @@ def find_trace_of(lake: Lake, span_id: str, trace_id: str | None = None) -> str:
 
 
 def call_to_fork(spans: list[dict[str, Any]], span_id: str) -> str:
-    """The model call that an edit of a span changes: itself, or an agent's last answer.
+    """The model call that an edit of a span changes.
+
+    Itself; of an agent its last answer; of a tool the next call of its agent, which carries the
+    tool's result.
 
     Raises:
         NotInLake: There is no such span.
-        ConfigError: The span is neither a model call nor an agent with one.
+        ConfigError: There is no such call.
     """
     span = next((one for one in spans if one["span_id"] == span_id), None)
     if span is None:
@@ -107,10 +112,49 @@ def call_to_fork(spans: list[dict[str, Any]], span_id: str) -> str:
         own = [s for s in own if not s["auxiliary"]]
         if own:
             return str(max(own, key=lambda s: s["end_time"] or s["start_time"])["span_id"])
+    if span["kind"] == "tool":
+        if (call := _call_with_result(spans, span)) is not None:
+            return call
+        raise ConfigError(
+            "no model call was given the result of this tool: choose a call that follows it"
+        )
     raise ConfigError(
-        f"a {span['kind']} span cannot be forked: choose a model call, or an agent to edit its "
-        "last answer"
+        f"a {span['kind']} span cannot be forked: choose a model call, a tool to edit its result, "
+        "or an agent to edit its last answer"
     )
+
+
+def edit_of(spans: list[dict[str, Any]], span_id: str, edit: Edit | None) -> Edit | None:
+    """An edit as the call that it changes is to take it: what a tool answers is its result.
+
+    Raises:
+        ConfigError: A request is to be sent for a tool, which sends none.
+    """
+    span = next((one for one in spans if one["span_id"] == span_id), None)
+    if edit is None or span is None or span["kind"] != "tool":
+        return edit
+    if edit.request_body is not None:
+        raise ConfigError("a tool sends no request: edit its result")
+    text = edit.response_text
+    if edit.response_body is not None:
+        text = json.dumps(edit.response_body, ensure_ascii=False)
+    return Edit(
+        result_text=text or "",
+        result_of=span["tool_call_id"],
+        result_before=str(span["result"] or span["error"] or ""),
+    )
+
+
+def _call_with_result(spans: list[dict[str, Any]], tool: dict[str, Any]) -> str | None:
+    """The first call that was given a tool's result; those of its own agent are asked first."""
+    later = [s for s in spans if s["kind"] == "llm" and s["start_time"] >= tool["start_time"]]
+    later.sort(key=lambda s: (s["parent_id"] != tool["parent_id"], s["start_time"]))
+    before = str(tool["result"] or tool["error"] or "")
+    for span in later:
+        said = {"messages": json.loads(span["messages"] or "null")}
+        if with_result(said, call_id=tool["tool_call_id"], before=before, text="") is not None:
+            return str(span["span_id"])
+    return None
 
 
 def tools_of(spans: list[dict[str, Any]]) -> list[ToolUse]:

@@ -13,7 +13,7 @@ from tests.unit.replay.exchanges import chat, completion, exchange, user
 from tracelake.control import Answer, Call, Forward
 from tracelake.errors import NoRecordedMatch
 from tracelake.replay.recording import Recording
-from tracelake.replay.session import Edit, Options, ReplaySession, Served
+from tracelake.replay.session import APART_S, Edit, Options, ReplaySession, Served
 
 RUN_1 = "6f1d1a52-5d0c-4e0e-9f1c-6d7261636b65"
 RUN_2 = "0b2c9a11-77aa-4d3e-8c55-0123456789ab"
@@ -94,6 +94,84 @@ def test_answers_keep_the_order_in_which_they_had_come() -> None:
 
     asyncio.run(main())
     assert order == ["fast", "slow"]
+
+
+def test_answers_that_ended_almost_at_once_keep_the_order_in_which_they_were_quoted() -> None:
+    """The relay saw one end first, the program took up the other first, as its next call tells."""
+    both = chat("merge:\nsecond said two, truly\nfirst said one, truly")
+    recorded = [
+        exchange(chat("a"), completion("first said one, truly"), span_id="a", at_s=0, took_s=1),
+        exchange(chat("b"), completion("second said two, truly"), span_id="b", took_s=1.0004),
+        exchange(both, completion("merged"), span_id="c", at_s=2),
+    ]
+
+    async def order() -> list[str]:
+        replay = ReplaySession(Recording("original", recorded), Options())
+        given: list[tuple[float, str]] = []
+
+        async def one(name: str) -> None:
+            await ask(replay, chat(name), name)
+            given.append((time.monotonic(), name))
+
+        await asyncio.gather(one("a"), one("b"))
+        assert given[1][0] - given[0][0] >= APART_S
+        return [name for _, name in given]
+
+    assert [asyncio.run(order()) for _ in range(5)] == [["b", "a"]] * 5
+
+
+def test_calls_one_after_the_other_are_not_held_apart() -> None:
+    """The pause between answers is for calls that were in flight together, no others."""
+    calls = [(chat(f"question {at}"), "x") for at in range(30)]
+    replay, _ = session(*calls)
+
+    async def main() -> float:
+        began = time.monotonic()
+        for body, _ in calls:
+            await ask(replay, body)
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) < 30 * APART_S
+
+
+def test_an_edited_result_of_a_tool_is_in_every_later_request() -> None:
+    """The next request carries it, and so does the one after, although it was recorded as well."""
+    asked = [user("run the tests"), {"role": "assistant", "content": None, "tool_calls": []}]
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "2 failed"}
+    second = {**chat(), "messages": [*chat()["messages"], *asked, result]}
+    said = {"role": "assistant", "content": "I see"}
+    third = {**second, "messages": [*second["messages"], said, user("go on")]}
+    edit = Edit(result_text="all passed", result_of="call_1", result_before="2 failed")
+    replay, told = session(
+        (chat("run the tests"), "x"), (second, "I see"), (third, "y"), span_id="s1", edit=edit
+    )
+
+    async def main() -> None:
+        assert isinstance(await ask(replay, chat("run the tests")), Answer)
+        for body in (second, third):
+            reply = await ask(replay, body)
+            assert isinstance(reply, Forward)
+            sent = json.loads(reply.body or b"")
+            assert [m["content"] for m in sent["messages"] if m["role"] == "tool"] == ["all passed"]
+            assert len(sent["messages"]) == len(body["messages"])
+
+    asyncio.run(main())
+    assert [served.outcome for served in told] == ["exact", "edited", "live"]
+
+
+def test_a_recorded_call_without_its_body_is_named_not_served() -> None:
+    """The provider could not be reached before the body was in: nothing can repeat that call."""
+    lost = exchange(b"", completion("x"), span_id="lost", headers=(("content-length", "1878"),))
+    whole = exchange(chat("fix the parser"), completion("y"), span_id="whole", at_s=2)
+    recording = Recording("original", [lost, whole])
+    replay = ReplaySession(recording, Options(allow_live=False))
+    assert [one.span_id for one in recording.incomplete] == ["lost"]
+
+    async def main() -> None:
+        with pytest.raises(NoRecordedMatch, match=r"1 recorded call broke off.*: lost"):
+            await ask(replay, chat("something else"))
+
+    asyncio.run(main())
 
 
 def test_a_call_that_never_comes_is_waited_for_once() -> None:
