@@ -12,9 +12,11 @@ import functools
 import gc
 import logging
 import sys
+import threading
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 from anyio import to_thread
@@ -22,9 +24,10 @@ from anyio import to_thread
 from app import hub
 from app.demos import Demos
 from app.routes import guard
-from tracelake.config import locate
+from tracelake.config import RELAY_PORT, locate
 from tracelake.demo.launch import running_provider
-from tracelake.ingest import collector
+from tracelake.errors import LakeError
+from tracelake.ingest import collector, settings
 from tracelake.lake import Lake
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from tracelake.config import Location
     from tracelake.demo.launch import RunningProvider
+    from tracelake.ingest.settings import Settings
 
 _LOG = logging.getLogger("tracelake.app")
 
@@ -54,14 +58,43 @@ def demos() -> Demos:
     return Demos()
 
 
-@functools.cache
+class _Collecting:
+    """The collector of this process's lake: one, adopted or started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._port = RELAY_PORT
+        self._running: collector.Collector | None = None
+
+    def ensure(self) -> collector.Collector:
+        with self._lock:
+            if self._running is None:
+                options = collector.Options(port=self._port, any_port=True)
+                self._running = collector.ensure_running(location(), options)
+                self._port = urlsplit(self._running.state.relay).port or self._port
+            return self._running
+
+    def is_owned(self) -> bool:
+        with self._lock:
+            return self._running is not None and self._running.is_owned
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._running is not None:
+                self._running.stop()
+                self._running = None
+
+
+_collecting = _Collecting()
+
+
 def running_collector() -> collector.Collector:
     """The collector of this lake, adopted or started at the first call.
 
     Raises:
         TraceLakeError: It could not be started; the next call tries again.
     """
-    return collector.ensure_running(location(), collector.Options(any_port=True))
+    return _collecting.ensure()
 
 
 @functools.cache
@@ -110,6 +143,50 @@ def collector_health() -> dict[str, Any] | None:
     return {**found.health(), "address": found.addresses["relay"]}
 
 
+def read_settings() -> Settings:
+    """The settings of this lake's collector.
+
+    Raises:
+        ConfigError: They are damaged.
+    """
+    return settings.read_settings(location())
+
+
+def write_settings(changed: Settings) -> None:
+    """Keep the settings of this lake's collector; `restart_collector` makes them hold.
+
+    Raises:
+        ConfigError: A collector could not use them; what was there stays.
+        LakeError: They could not be written.
+    """
+    try:
+        settings.write_settings(location(), changed)
+    except OSError as error:
+        raise LakeError(f"the settings could not be written: {error}") from error
+
+
+def owns_collector() -> bool:
+    """Whether the collector was started by this process, which may then restart it."""
+    return _collecting.is_owned()
+
+
+def restart_collector() -> None:
+    """Stop the collector that this process started and start it again at the same address.
+
+    Calls in flight may end first.
+
+    Raises:
+        TraceLakeError: It did not start again.
+    """
+    stop_collector()
+    running_collector()
+
+
+def stop_collector() -> None:
+    """Stop the collector if this process started it, and forget it."""
+    _collecting.stop()
+
+
 def start_demo() -> str:
     """Start the demo; returns its trace id once there is something to see.
 
@@ -134,18 +211,16 @@ async def lifespan(_app: st.App) -> AsyncGenerator[dict[str, object]]:
     gc.freeze()
     hub.start(lake())
     try:
-        running = await to_thread.run_sync(running_collector)
+        await to_thread.run_sync(running_collector)
     except Exception:  # noqa: BLE001 - the pages show it; what is recorded stays readable
         _LOG.exception("the collector did not start")
-        running = None
     try:
         yield {}
     finally:
         await to_thread.run_sync(demos().stop)
         await to_thread.run_sync(stop_provider)
         await to_thread.run_sync(hub.stop)
-        if running is not None:
-            await to_thread.run_sync(running.stop)
+        await to_thread.run_sync(stop_collector)
 
 
 def refuse_open_binding() -> None:

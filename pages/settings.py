@@ -1,4 +1,4 @@
-"""Where the lake is, how big it is, whether everything runs, and how the app looks."""
+"""Where the lake is, how big it is, whether everything runs, how it records, and how it looks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import streamlit as st
 
 from app import data, service
-from app.components import health, simple_graph, text
+from app.components import collector_settings, health, simple_graph, text
 
 REFRESH_S = 3.0
 
@@ -18,10 +18,12 @@ def main() -> None:
     with left:
         render_lake()
         render_looks()
+        render_versions()
     with right:
         st.markdown("#### Health")
         st.fragment(health.render_collector, run_every=REFRESH_S)()
-        render_versions()
+        st.markdown("#### Recording")
+        collector_settings.render_settings()
 
 
 def render_lake() -> None:

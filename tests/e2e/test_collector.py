@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from tests.e2e.relay_support import Upstream, ask
 from tests.support import eventually
+from tracelake import Lake, model
 from tracelake.config import locate
 from tracelake.errors import LakeError
 from tracelake.ingest.collector import Options, ensure_running, find_running, start
+from tracelake.ingest.settings import Settings, write_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +84,37 @@ def test_no_secret_is_visible_in_arguments(tmp_path: Path) -> None:
         assert collector.state.secret not in " ".join(words)
         state = tmp_path / "lake" / "hot" / "collector.json"
         assert state.stat().st_mode & 0o077 == 0
+
+
+def test_a_lake_has_settings_of_its_own(tmp_path: Path) -> None:
+    """Providers, patterns and retention that were set hold for whoever starts its collector."""
+    location = locate(tmp_path / "lake")
+    old = model.Event(
+        event_type="llm_call",
+        trace_id="old",
+        span_id="call",
+        timestamp=datetime.now(UTC) - timedelta(days=5),
+        data={"response": "long ago"},
+    )
+    with Lake(location) as lake, Upstream() as upstream:
+        lake.append(old)
+        assert lake.traces().collect()["trace_id"].to_list() == ["old"]
+        wanted = {"local": upstream.url}
+        write_settings(location, Settings(upstreams=wanted, redact=("code-[0-9]+",), keep_days=3))
+        with start(location, Options(port=0)) as collector:
+            port = int(collector.state.relay.rsplit(":", 1)[1])
+            body = b'{"model": "m", "messages": [{"role": "user", "content": "code-1234"}]}'
+            answer = ask(port, "/u/local/chat/completions", body)
+            assert hashlib.sha256(body).hexdigest().encode() in answer, "sent on as it was"
+
+            def recorded() -> bytes:
+                found = lake.exchanges().filter(upstream="local").collect()
+                return found["request_body"][0] if found.height else b""
+
+            kept = eventually(recorded)
+            assert b"[redacted]" in kept
+            assert b"code-1234" not in kept
+            eventually(lambda: "old" not in lake.traces().collect()["trace_id"].to_list())
 
 
 @pytest.mark.parametrize("victim", ["program", "supervisor"])

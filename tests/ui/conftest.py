@@ -27,7 +27,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     monkeypatch.delenv("TRACELAKE_TOKEN", raising=False)
     for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    cached = (service.location, service.lake, service.demos, service.running_collector)
+    cached = (service.location, service.lake, service.demos)
     for function in cached:
         function.cache_clear()
     st.cache_data.clear()
@@ -37,6 +37,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
         yield lake
     hub.stop()
     service.stop_provider()
+    service.stop_collector()
     service.lake().close()
     for function in cached:
         function.cache_clear()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import guide, navigation, service
 from app.routes import guard
-from tests.ui.conftest import ROOT, TIMEOUT_S
+from tests.ui.conftest import ROOT, TIMEOUT_S, add_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,3 +84,39 @@ def test_an_app_open_to_others_asks_for_the_token(
     page.text_input[0].set_value("open sesame")
     page.button[0].click().run()
     assert page.metric
+
+
+def test_settings_are_saved_when_a_collector_can_use_them(
+    open_page: Callable[..., AppTest], lake: Lake
+) -> None:
+    """Providers, patterns and retention are kept; the page says what will be deleted."""
+    add_trace(lake, "old", agent="coder", model="gpt-4o", day=10)
+    page = open_page("settings")
+    _field(page.text_area, "Further providers").set_value("local=http://127.0.0.1:11434/v1")
+    _field(page.text_area, "Remove from what is recorded").set_value("secret-[0-9]+")
+    page.number_input[0].set_value(1)
+    _field(page.button, "Save").click().run()
+    assert not page.error
+    saved = service.read_settings()
+    assert saved.upstreams == {"local": "http://127.0.0.1:11434/v1"}
+    assert saved.redact == ("secret-[0-9]+",)
+    assert saved.keep_days == 1
+    assert page.warning[0].value.startswith("1 trace from before ")
+    assert "Saved" in page.success[0].value
+
+
+def test_settings_that_no_collector_could_use_are_refused(
+    open_page: Callable[..., AppTest],
+) -> None:
+    """One clear message; what was typed stays in the form, what was kept stays kept."""
+    page = open_page("settings")
+    _field(page.text_area, "Remove from what is recorded").set_value("(")
+    _field(page.button, "Save").click().run()
+    assert "(" in page.error[0].value
+    assert _field(page.text_area, "Remove from what is recorded").value == "("
+    assert service.read_settings().redact == ()
+
+
+def _field(found: Any, label: str) -> Any:
+    (one,) = (element for element in found if element.label == label)
+    return one

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from tracelake.cli import ui
 from tracelake.cli.options import add_command, note, print_json
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, locate
-from tracelake.errors import ConfigError, LakeError
+from tracelake.errors import LakeError
 from tracelake.ingest import collector
+from tracelake.ingest.settings import parse_upstreams
 from tracelake.processes import stop_on_signals
 
 if TYPE_CHECKING:
@@ -41,14 +42,12 @@ def add_collector_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--anthropic-backend",
         metavar="URL",
-        default=ANTHROPIC_BACKEND,
-        help=f"base URL as the SDK takes it (default: {ANTHROPIC_BACKEND})",
+        help=f"base URL as the SDK takes it (default: the lake's setting, {ANTHROPIC_BACKEND})",
     )
     parser.add_argument(
         "--openai-backend",
         metavar="URL",
-        default=OPENAI_BACKEND,
-        help=f"base URL as the SDK takes it (default: {OPENAI_BACKEND})",
+        help=f"base URL as the SDK takes it (default: the lake's setting, {OPENAI_BACKEND})",
     )
     parser.add_argument(
         "--upstream",
@@ -63,20 +62,14 @@ def collector_options(arguments: argparse.Namespace) -> collector.Options:
     """What the command line says of the collector.
 
     Raises:
-        ConfigError: An upstream is not written as NAME=URL.
+        ConfigError: An upstream is not written as NAME=URL, or not usable.
     """
-    upstreams: dict[str, str] = {}
-    for text in arguments.upstream:
-        name, equals, url = text.partition("=")
-        if not equals or not name or "://" not in url:
-            raise ConfigError(f"--upstream {text!r}: write it as NAME=URL")
-        upstreams[name] = url
     return collector.Options(
         host=arguments.host,
         port=arguments.port,
         anthropic_backend=arguments.anthropic_backend,
         openai_backend=arguments.openai_backend,
-        upstreams=upstreams,
+        upstreams=parse_upstreams("\n".join(arguments.upstream)),
     )
 
 

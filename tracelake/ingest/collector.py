@@ -22,8 +22,9 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, Location
+from tracelake.config import RELAY_PORT, Location
 from tracelake.errors import LakeError
+from tracelake.ingest.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,16 +46,16 @@ class Options:
         host: Address to bind; anything but loopback demands a token.
         port: Port of the relay; 0 takes a free one.
         any_port: Take a free port where `port` is in use.
-        anthropic_backend: Base URL of Anthropic, as the SDK would be given it.
-        openai_backend: Base URL of OpenAI, as the SDK would be given it (with `/v1`).
-        upstreams: Further upstreams by name, reached under `/u/<name>/`.
+        anthropic_backend: Base URL of Anthropic; None takes the lake's settings.
+        openai_backend: Base URL of OpenAI; None takes the lake's settings.
+        upstreams: Upstreams by name besides those of the lake's settings, before which they go.
     """
 
     host: str = "127.0.0.1"
     port: int = RELAY_PORT
     any_port: bool = False
-    anthropic_backend: str = ANTHROPIC_BACKEND
-    openai_backend: str = OPENAI_BACKEND
+    anthropic_backend: str | None = None
+    openai_backend: str | None = None
     upstreams: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -202,16 +203,20 @@ def _read_state(hot: Path) -> Collector | None:
 def start(location: Location, options: Options) -> Collector:
     """Start a collector as a child of this process and wait until it serves.
 
+    What `options` leave open is taken from the lake's settings.
+
     Raises:
+        ConfigError: The lake's settings cannot be used.
         LakeError: It did not come up; the message is its own last word.
     """
+    settings = read_settings(location)
     command = [sys.executable, "-m", "tracelake.ingest.supervisor"]
     command += ["--tables", location.tables, "--hot", str(location.hot)]
     command += ["--host", options.host, "--port", str(options.port)]
     command += ["--any-port"] if options.any_port else []
-    command += ["--anthropic-backend", options.anthropic_backend]
-    command += ["--openai-backend", options.openai_backend]
-    for name, url in options.upstreams.items():
+    command += ["--anthropic-backend", options.anthropic_backend or settings.anthropic_backend]
+    command += ["--openai-backend", options.openai_backend or settings.openai_backend]
+    for name, url in {**settings.upstreams, **options.upstreams}.items():
         command += ["--upstream", f"{name}={url}"]
     # a session of its own: Ctrl+C in our terminal is for us, and we stop it in order
     process = subprocess.Popen(
@@ -220,6 +225,7 @@ def start(location: Location, options: Options) -> Collector:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "TRACELAKE_REDACT": _patterns(settings)},
     )
     line = process.stdout.readline() if process.stdout else ""
     try:
@@ -230,6 +236,11 @@ def start(location: Location, options: Options) -> Collector:
         process.communicate(timeout=STOP_TIMEOUT_S)
         raise LakeError(str(answer["error"]))
     return Collector(State(process.pid, str(answer["relay"]), str(answer["secret"])), process)
+
+
+def _patterns(settings: Settings) -> str:
+    """What is to be redacted: the environment's patterns and the lake's, one a line."""
+    return "\n".join([os.environ.get("TRACELAKE_REDACT", ""), *settings.redact])
 
 
 def ensure_running(location: Location, options: Options | None = None) -> Collector:

@@ -14,11 +14,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tracelake.errors import LakeError, LakeLocked
+from tracelake.errors import ConfigError, LakeError, LakeLocked
 from tracelake.infer import Inference, process_key
 from tracelake.ingest.client import ClientWatch
 from tracelake.ingest.pipeline import Pipeline
 from tracelake.ingest.recover import name_of_run, read_recent
+from tracelake.ingest.settings import read_settings
 from tracelake.lake import Lake
 from tracelake.model import to_iso, utc_now
 from tracelake.storage.files import atomic_write
@@ -35,6 +36,7 @@ log = logging.getLogger("tracelake.ingest")
 STATE_NAME = "ingest.json"
 SEAL_CHECK_EVERY_S = 2.0
 COMPACT_EVERY_S = 600.0
+RETAIN_EVERY_S = 3600.0
 TICK_EVERY_S = 0.5
 STATE_EVERY_S = 2.0
 
@@ -107,8 +109,12 @@ class Service:
 
     def _seal_loop(self, stopping: threading.Event) -> None:
         next_compact = time.monotonic() + COMPACT_EVERY_S
+        next_retention = 0.0
         while not stopping.wait(SEAL_CHECK_EVERY_S):
             try:
+                if time.monotonic() >= next_retention:
+                    next_retention = time.monotonic() + RETAIN_EVERY_S
+                    self._retain()
                 if self._sealer.due():
                     self._sealer.seal(timeout_s=0.0)
                 if time.monotonic() >= next_compact:
@@ -117,9 +123,19 @@ class Service:
                 self._seal_error = None
             except LakeLocked:
                 continue  # another process does the same work now
-            except (LakeError, OSError) as error:
+            except (LakeError, ConfigError, OSError) as error:
                 self._seal_error = str(error)
                 log.exception("sealing failed; everything stays readable in the hot folder")
+
+    def _retain(self) -> None:
+        """Delete what is older than the lake's settings keep; the next seal takes it away."""
+        before = read_settings(self._lake.location).delete_before(utc_now())
+        if before is None:
+            return
+        starts = self._lake.traces().select("start_time").collect()["start_time"]
+        if (starts < before).any():  # a mark without need would have the tables rewritten
+            count = self._lake.delete(before=before)
+            log.info("deleted %d traces that started before %s", count, before.date())
 
     def _write_state(self) -> None:
         counters = self._pipeline.counters
