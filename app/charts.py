@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _HEIGHT = 165
 _PADDING = {"left": 0, "right": 4, "top": 2, "bottom": 0}
 _MODELS_SHOWN = 8
+#: Whole dollars from a thousand on, else as many digits as the value needs.
+_DOLLARS = "format(datum.value, datum.value < 1000 ? '$.3~g' : '$,.0f')"
 
 
 def cost_by_model(rows: Sequence[dict[str, Any]]) -> alt.Chart:
@@ -37,7 +39,7 @@ def cost_by_model(rows: Sequence[dict[str, Any]]) -> alt.Chart:
         into["calls"] += row["calls"]
     return _bars(
         list(sums.values()),
-        y=alt.Y("cost:Q", title=None, axis=alt.Axis(format="$~s", tickCount=4)),
+        y=alt.Y("cost:Q", title=None, axis=alt.Axis(labelExpr=_DOLLARS, tickCount=4)),
         colour=alt.Color("model:N", title=None, sort=[*shown, "other"]),
         tooltip=["model:N", alt.Tooltip("cost:Q", format="$.4f"), "calls:Q"],
     )
