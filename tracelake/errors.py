@@ -11,6 +11,7 @@
         UnknownColumn                 a needed column is absent
       UpstreamError                   a provider could not be reached or refused
       NoRecordedMatch                 a replayed call that the recording does not hold
+      ToolNotReplayed                 a tool that must not run again, and no result to give
 
 A class of its own exists only where a caller handles it differently. Messages are one lowercase
 line: what happened and what to do. Only the command line, the relay's edge and the app turn errors
@@ -73,3 +74,7 @@ class UpstreamError(TraceLakeError):
 
 class NoRecordedMatch(TraceLakeError):  # noqa: N818
     """A replayed call that the recording does not hold."""
+
+
+class ToolNotReplayed(TraceLakeError):  # noqa: N818
+    """A tool must not run again in a replay, and its recorded result is not to be had."""

@@ -7,6 +7,7 @@
             with tracer.tool("grep", parameters={…}) as tool:
                 tool.finish(result="…")
     @tracer.traced_tool                        sync and async functions; also traced_tool("name")
+    @tracer.traced_tool(replay="recorded")     in a replay its recorded result, never run twice
     tracer.bind(function)                      the same nesting in another thread
     tracer.dropped, tracer.last_error          what could not be recorded
 
@@ -32,8 +33,9 @@ import time
 from contextvars import ContextVar, copy_context
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
+from tracelake import recall
 from tracelake.lake import Lake
 
 if TYPE_CHECKING:
@@ -204,7 +206,7 @@ class Tracer:
         self.common: dict[str, Any] = {}
         if session_id:
             self.common["session_id"] = session_id
-        if run_id:
+        if run_id := run_id or os.environ.get(recall.RUN_ID):
             self.common["run_id"] = run_id
         self._durable = durable
         self._open_roots: dict[str, Span] = {}
@@ -267,43 +269,56 @@ class Tracer:
 
     @overload
     def traced_tool(
-        self, function: str | None = None
+        self, function: str | None = None, *, replay: Literal["run", "recorded"] = "run"
     ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
-    def traced_tool(self, function: Any = None) -> Any:
+    def traced_tool(self, function: Any = None, *, replay: str = "run") -> Any:
         """Decorate a function, sync or async, so that each call is a tool span.
 
         Args:
             function: The function, or the name under which its calls are shown.
+            replay: In a replay the function runs again, or (`recorded`) gives the JSON value that
+                it gave to the same arguments, and raises `ToolNotReplayed` where there is none.
         """
+        is_kept = replay == "recorded"
         if callable(function):
-            return self._traced(function, getattr(function, "__name__", "tool"))
+            return self._traced(function, getattr(function, "__name__", "tool"), is_kept=is_kept)
         name = cast("str | None", function)
 
         def decorate(inner: Any) -> Any:
-            return self._traced(inner, name or getattr(inner, "__name__", "tool"))
+            label = name or getattr(inner, "__name__", "tool")
+            return self._traced(inner, label, is_kept=is_kept)
 
         return decorate
 
-    def _traced(self, function: Any, name: str) -> Any:
+    def _traced(self, function: Any, name: str, *, is_kept: bool) -> Any:
         bind = _binder(function)
+        scope = getattr(function, "__globals__", {})
+        keep = recall.kept if is_kept else recall.nothing
         if inspect.iscoroutinefunction(function):
             coroutine = cast("Callable[..., Coroutine[Any, Any, Any]]", function)
 
             @functools.wraps(function)
             async def traced_async(*args: Any, **kwargs: Any) -> Any:
-                with self.tool(name, parameters=bind(args, kwargs)) as span:
+                parameters = bind(args, kwargs)
+                with self.tool(name, parameters=parameters) as span:
+                    ask = functools.partial(recall.recall, span, name, parameters)
+                    if is_kept and (known := await asyncio.to_thread(ask)) is not None:
+                        return known.give(scope)
                     result = await coroutine(*args, **kwargs)
-                    span.finish(result=result)
+                    span.finish(result=result, **keep(parameters, result))
                     return result
 
             return traced_async
 
         @functools.wraps(function)
         def traced(*args: Any, **kwargs: Any) -> Any:
-            with self.tool(name, parameters=bind(args, kwargs)) as span:
+            parameters = bind(args, kwargs)
+            with self.tool(name, parameters=parameters) as span:
+                if is_kept and (known := recall.recall(span, name, parameters)) is not None:
+                    return known.give(scope)
                 result = function(*args, **kwargs)
-                span.finish(result=result)
+                span.finish(result=result, **keep(parameters, result))
                 return result
 
         return traced

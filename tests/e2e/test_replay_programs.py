@@ -134,8 +134,8 @@ def test_an_edited_result_of_a_tool_is_what_the_model_is_told(stage: Stage, demo
     state = stage.fork(ForkRequest(demo, tool["span_id"], edit)).wait(TIMEOUT_S)
     assert (state.status, state.error) == ("ok", None)
     assert state.counts["edited"] == 1
-    calls = stage.spans(state.run_id, kind="llm", agent_name="tester")
-    edited = next(span for span in calls if span["match"] == "edited")
+    edited = stage.spans(state.run_id, kind="llm", match="edited")[0]
+    calls = stage.spans(state.run_id, kind="llm", agent_name=edited["agent_name"])
     later = [span for span in calls if span["start_time"] >= edited["start_time"]]
     assert all(told in span["messages"] for span in later)
     assert {span["match"] for span in later} <= {"edited", "live"}

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "tracelake"
 #: Rooms from the bottom up; a room imports only from rooms below it (rooms of one level: neither).
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "model", "processes"),
+    ("config", "model", "processes", "recall"),
     ("schema",),
     ("storage",),
     ("lake",),

@@ -185,8 +185,10 @@ def _read(name: str) -> str:
 def _show_plan(plan: ForkPlan) -> None:
     note(f"tracelake: runs {' '.join(plan.record.command)}")
     note(f"tracelake: in {plan.copy.why}: {plan.copy.cwd}")
-    again = [f"{tool.name} ({tool.calls}x)" for tool in plan.tools if not tool.is_delegation]
+    again = [f"{tool.name} ({tool.calls}x)" for tool in plan.tools_again]
     note(f"tracelake: these tools really run again: {', '.join(again) or 'none'}")
+    if plan.tools_kept:
+        note(f"tracelake: these give their recorded results: {', '.join(plan.tools_kept)}")
     for warning in plan.warnings:
         note(f"tracelake: note: {warning}")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tracelake.control.call import Answer, Call, Forward
 from tracelake.control.forward import HOP_BY_HOP, send
 from tracelake.errors import NoRecordedMatch, UpstreamError
 from tracelake.model import Exchange, new_id, utc_now
+from tracelake.recall import PATH
 from tracelake.relay.failures import error_body
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tracelake.control.call import Handler, Headers
 
     Scope = dict[str, Any]
+    Tools = Callable[[dict[str, Any]], dict[str, Any]]
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -53,6 +56,7 @@ class ControlServer:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._tools: dict[str, Tools] = {}
         self._socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
             self._app,
@@ -75,13 +79,22 @@ class ControlServer:
         """Base URL to give to the relay."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
-    def serve(self, run_id: str, handler: Handler) -> None:
-        """Let this handler decide on the calls of a run from now on."""
+    def serve(self, run_id: str, handler: Handler, *, tools: Tools | None = None) -> None:
+        """Let this handler decide on the calls of a run from now on.
+
+        Args:
+            run_id: The run.
+            handler: Decides on its model calls.
+            tools: Answers what the program itself asks of its recorded tools; JSON in and out.
+        """
         self._handlers[run_id] = handler
+        if tools is not None:
+            self._tools[run_id] = tools
 
     def leave(self, run_id: str) -> None:
         """Refuse the calls of a run from now on."""
         self._handlers.pop(run_id, None)
+        self._tools.pop(run_id, None)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
@@ -108,6 +121,10 @@ class ControlServer:
         handler = self._handlers.get(run_id)
         body = await _read_body(receive)
         if body is None:
+            return
+        # asked by the program itself, not by the relay: see `tracelake.recall`
+        if scope["path"] == PATH and (tools := self._tools.get(run_id)) is not None:
+            await _answer_tool(send, tools, body)
             return
         query = scope["query_string"].decode("latin-1")
         path = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
@@ -188,6 +205,16 @@ async def _until_disconnect(receive: Receive, work: Any) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _answer_tool(send: Send, tools: Tools, body: bytes) -> None:
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        asked = None
+    status, told = (200, tools(asked)) if isinstance(asked, dict) else (400, {})
+    headers = (("content-type", "application/json"),)
+    await _send_answer(send, Answer(status, headers, json.dumps(told).encode()))
 
 
 async def _send_answer(send: Send, answer: Answer) -> None:

@@ -1,6 +1,7 @@
 """Which span of one trace stands for which span of another. Pure.
 
-Model calls are paired by what replay knows (`original_span_id`), agents by the calls they share,
+Model calls are paired by what replay knows (`original_span_id`), tools by the id of their call,
+agents by the calls they share,
 everything else by its place: children of paired spans, of the same kind and name, first those that
 say the same, then in order.
 """
@@ -33,6 +34,7 @@ def align(before: Sequence[Span], after: Sequence[Span]) -> dict[str, str]:
     """
     pairs = _Pairs(before, after)
     pairs.by_origin()
+    pairs.tools_by_id()
     pairs.agents_by_calls()
     pairs.by_place()
     return pairs.found
@@ -74,6 +76,17 @@ class _Pairs:
                 other = by_origin.get(key)
                 if other is not None and self._pair(span_id, other):
                     break
+
+    def tools_by_id(self) -> None:
+        """Pair tools that were called under the same id: a recorded answer gives it again."""
+        by_id = {
+            span["tool_call_id"]: span_id
+            for span_id, span in reversed(self.after.items())
+            if span["kind"] == "tool" and span.get("tool_call_id")
+        }
+        for span_id, span in self.before.items():
+            if span["kind"] == "tool" and (other := by_id.get(span.get("tool_call_id"))):
+                self._pair(span_id, other)
 
     def agents_by_calls(self) -> None:
         """Pair agents by the calls below them that are paired; the most in common first."""

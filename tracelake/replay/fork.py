@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from tracelake.errors import ConfigError, NotInLake
 from tracelake.model import new_id, utc_now
 from tracelake.replay.record import RunRecord
-from tracelake.replay.runner import Specification, mark_cancelled
+from tracelake.replay.runner import Specification
+from tracelake.replay.shown import mark_cancelled
 from tracelake.replay.source import (
     ToolUse,
     call_to_fork,
@@ -36,6 +37,7 @@ from tracelake.replay.source import (
     spans_of,
     tools_of,
 )
+from tracelake.replay.tools import read_tool_calls
 from tracelake.replay.workcopy import CopyKind, CopyPlan, plan_copy
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class ForkPlan:
         run_id: Id of the fork, of its run and its trace.
         record: The recorded run.
         tools: What the original called: the program will run these again for real.
+        tools_kept: In-process tools that do not run again: their recorded results are given.
         calls_recorded: Model calls that can be answered from the recording.
         warnings: What will not be as it was.
     """
@@ -97,6 +100,13 @@ class ForkPlan:
     tools: tuple[ToolUse, ...]
     calls_recorded: int
     warnings: tuple[str, ...]
+    tools_kept: tuple[str, ...] = ()
+
+    @property
+    def tools_again(self) -> list[ToolUse]:
+        """The tools that really run again: those that neither delegate nor are given."""
+        kept = set(self.tools_kept)
+        return [tool for tool in self.tools if not tool.is_delegation and tool.name not in kept]
 
     def to_json(self) -> dict[str, Any]:
         """For the command line and the HTTP API."""
@@ -109,6 +119,7 @@ class ForkPlan:
             "why": self.copy.why,
             "cwd": str(self.copy.cwd),
             "tools": [tool.to_json() for tool in self.tools],
+            "tools_kept": list(self.tools_kept),
             "calls_recorded": self.calls_recorded,
             "warnings": list(self.warnings),
         }
@@ -146,7 +157,10 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     warnings += recording.describe_incomplete()
     if request.allow_live and not is_offline(recording):
         warnings += tuple(_key_warnings(record))
-    return ForkPlan(request, run_id, record, copy, tools, calls, warnings)
+    kept = tuple(
+        dict.fromkeys(one.name for one in read_tool_calls(lake, record, recording.trace_id))
+    )
+    return ForkPlan(request, run_id, record, copy, tools, calls, warnings, kept)
 
 
 def _no_answer(recording: Recording, span_id: str) -> str:
@@ -182,6 +196,7 @@ class ForkState:
     Attributes:
         counts: Calls by outcome (match level, edited, live, refused).
         calls: The calls in order, as `session.Served` as JSON.
+        tools_asked: How often a tool's recorded result was asked for, by name and outcome.
         result: What `ended` told: files, tools, unused recordings.
     """
 
@@ -189,6 +204,7 @@ class ForkState:
     status: Status = "starting"
     counts: dict[str, int] = field(default_factory=dict[str, int])
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    tools_asked: dict[str, int] = field(default_factory=dict[str, int])
     result: dict[str, Any] = field(default_factory=dict[str, Any])
     cwd: str | None = None
     pid: int | None = None
@@ -323,6 +339,10 @@ def _advance(state: ForkState, event: dict[str, Any]) -> ForkState:
     if kind == "call":
         served = {k: v for k, v in event.items() if k not in {"event", "counts"}}
         return replace(state, counts=event["counts"], calls=[*state.calls, served])
+    if kind == "tool":
+        key = f"{event['name']} {event['outcome']}"
+        asked = {**state.tools_asked, key: state.tools_asked.get(key, 0) + 1}
+        return replace(state, tools_asked=asked)
     if kind == "ended":
         result = {k: v for k, v in event.items() if k not in {"event", "run_id"}}
         return replace(state, status=event["status"], counts=event["counts"], result=result)

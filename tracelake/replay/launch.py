@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tracelake import recall
 from tracelake.errors import LakeError
 from tracelake.ingest.collector import base_urls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tracelake.config import Location
 
 #: Signals that a terminal or a service manager sends to us and that are meant for the program.
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -44,6 +47,14 @@ def client_environment(relay: str, run_id: str) -> dict[str, str]:
         "OPENAI_API_BASE": urls["openai_base_url"],
         "TRACELAKE_RUN_ID": run_id,
     }
+
+
+def lake_environment(location: Location) -> dict[str, str]:
+    """The variables with which a `Tracer` of the program writes to the lake of its run."""
+    found = {"TRACELAKE_DIR": location.tables}
+    if location.hot != Path(location.tables) / "hot":
+        found["TRACELAKE_HOT_DIR"] = str(location.hot.absolute())
+    return found
 
 
 def client_command(command: Sequence[str], relay: str, run_id: str) -> list[str]:
@@ -88,6 +99,7 @@ def start(
     """
     words = client_command(command, relay, run_id)
     environment = {**environ, **client_environment(relay, run_id)}
+    environment.pop(recall.ADDRESS, None)  # of a replay that runs us: this is a run of its own
     try:
         return subprocess.Popen(
             words,

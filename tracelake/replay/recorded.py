@@ -84,7 +84,7 @@ def start_recorded(
             relay=relay,
             run_id=record.run_id,
             cwd=cwd,
-            environ=environ,
+            environ={**environ, **launch.lake_environment(lake.location)},
             streams=streams,
         )
     except BaseException:

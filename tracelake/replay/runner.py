@@ -20,24 +20,27 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracelake import recall
 from tracelake.config import Location
 from tracelake.control import ControlServer
 from tracelake.errors import LakeError, TraceLakeError
 from tracelake.ingest.collector import Collector, State
 from tracelake.lake import Lake
-from tracelake.model import Event, utc_now
+from tracelake.model import utc_now
 from tracelake.replay import guard, launch, tree
 from tracelake.replay.offline import live_urls
 from tracelake.replay.record import RunRecord, capture_run
 from tracelake.replay.recorded import settle
 from tracelake.replay.session import Edit, Options, ReplaySession, Served
+from tracelake.replay.shown import edited_request, mark_cancelled, tell_result
 from tracelake.replay.source import find_run, read_recording, spans_of, tools_of
+from tracelake.replay.tools import RecordedTools, read_tool_calls
 from tracelake.replay.workcopy import CopyPlan, make_copy, plan_copy
-from tracelake.wire import read_request
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
@@ -103,8 +106,14 @@ class _Progress:
     record: RunRecord
     plan: CopyPlan
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    tools_asked: Counter[str] = field(default_factory=Counter[str])
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     refused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tool_asked(self, name: str, outcome: str, span_id: str | None) -> None:
+        """The program asked for a tool's recorded result."""
+        self.tools_asked[f"{name} {outcome}"] += 1
+        _emit({"event": "tool", "name": name, "outcome": outcome, "original_span_id": span_id})
 
 
 def main() -> int:
@@ -140,10 +149,13 @@ async def _fork(specification: Specification) -> int:
             forked_from_run_id=recorded.run_id,
         )
         record = replace(record, fork=_description(specification, plan))
+        known = await asyncio.to_thread(read_tool_calls, lake, recorded, specification.trace_id)
         progress = _Progress(session, record, plan)
+        tools = RecordedTools(known, session, progress.tool_asked)
         _listen(progress)
         async with ControlServer() as server:
-            server.serve(specification.run_id, session)
+            server.serve(specification.run_id, session, tools=tools.answer)
+            environ |= launch.lake_environment(lake.location) | {recall.ADDRESS: server.address}
             await asyncio.to_thread(collector.redirect, specification.run_id, server.address)
             try:
                 return await _run(specification, lake, progress, command, environ)
@@ -163,7 +175,7 @@ def _session(
         _emit({"event": "call", **asdict(served), "counts": dict(session.counts)})
 
     def amend(span_id: str, sent: Exchange) -> None:
-        if (event := _edited_request(specification.run_id, span_id, sent)) is not None:
+        if (event := edited_request(specification.run_id, span_id, sent)) is not None:
             lake.append(event)
 
     options = Options(
@@ -177,34 +189,6 @@ def _session(
     )
     session = ReplaySession(recording, options, report=report, amend=amend)
     return session
-
-
-def _edited_request(trace_id: str, span_id: str, sent: Exchange) -> Event | None:
-    """What the span shows of a request that was sent edited; the relay saw the program's own."""
-    request = read_request(sent)
-    if request is None:
-        return None
-    data = {
-        "messages": request.messages,
-        "system": request.system or None,
-        "tools": request.tools,
-        "request": request.parameters,
-        "model": request.model,
-        "attributes": {"request_edited": True},
-    }
-    kept = {key: value for key, value in data.items() if value is not None}
-    return Event("span", trace_id, span_id, utc_now(), data=kept)
-
-
-def _tell_result(specification: Specification, lake: Lake) -> None:
-    """Let the span of a tool whose result was edited show what the model was told."""
-    edit = specification.edit or {}
-    if not edit.get("result_of"):
-        return
-    for span in spans_of(lake, specification.run_id):
-        if span["kind"] == "tool" and span["tool_call_id"] == edit["result_of"]:
-            data = {"result": edit["result_text"], "match": "edited"}
-            lake.append(Event("span", specification.run_id, span["span_id"], utc_now(), data=data))
 
 
 async def _run(
@@ -222,7 +206,7 @@ async def _run(
     await asyncio.to_thread(settle, lake, specification.run_id, timeout_s)
     if status == "cancelled":
         await asyncio.to_thread(mark_cancelled, lake, specification.run_id)
-    await asyncio.to_thread(_tell_result, specification, lake)
+    await asyncio.to_thread(tell_result, lake, specification.run_id, specification.edit or {})
     after = await asyncio.to_thread(tree.read_tree, progress.plan.target)
     session = progress.session
     result = {
@@ -233,6 +217,7 @@ async def _run(
         "unused": [one.span_id for one in session.matcher.unused],
         "refused": None if session.stopped is None else asdict(session.stopped),
         "tools": [tool.to_json() for tool in tools_of(spans_of(lake, specification.run_id))],
+        "tools_asked": dict(progress.tools_asked),
         "files": _files(tree.changes(before, after)),
     }
     fork = {**(progress.record.fork or {}), **result, "calls": progress.calls}
@@ -343,16 +328,6 @@ def environment(recorded: RunRecord) -> dict[str, str]:
     for name in _KEYS:
         environ.setdefault(name, _NO_KEY)
     return environ
-
-
-def mark_cancelled(lake: Lake, run_id: str) -> None:
-    """Mark the root and every running span of a fork's trace as cancelled."""
-    now = utc_now()
-    for span in spans_of(lake, run_id):
-        if span["status"] == "running" or span["parent_id"] is None:
-            kind = "agent_end" if span["kind"] == "agent" else "span"
-            data = {"status": "cancelled"}
-            lake.append(Event(kind, run_id, str(span["span_id"]), now, data=data))
 
 
 def _description(specification: Specification, plan: CopyPlan) -> dict[str, Any]:
