@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Version of the tables below, stored in each lake; a lake with a higher one is refused.
-VERSION = 1
+VERSION = 2
 
 DType = Literal["string", "json", "timestamp", "date", "float", "int", "bool", "binary"]
 
@@ -207,7 +207,10 @@ EXCHANGES = Table(
         *_columns("binary", response_body="Bytes on the wire."),
         *_columns(
             "string",
-            outcome="ok, client_disconnected, upstream_unreachable, upstream_died or refused.",
+            outcome=(
+                "ok, client_disconnected, upstream_unreachable, upstream_died, refused, or lost: "
+                "the relay died before it ended."
+            ),
         ),
         *_columns("json", client="Peer: host, port, and where known pid, command, cwd."),
         *_columns("date", date="UTC day of the start; partition."),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import deltalake
 import duckdb
 import orjson
 import polars as pl
@@ -22,9 +24,6 @@ from tracelake.storage.lock import sealer_lock
 from tracelake.storage.sealer import Sealer
 from tracelake.storage.segment import list_segments
 from tracelake.storage.xlog import ExchangeLog
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 T0 = datetime(2025, 11, 22, 10, tzinfo=UTC)
 
@@ -297,11 +296,9 @@ def test_two_hot_folders_share_one_set_of_tables(tmp_path: Path) -> None:
 
 def test_a_newer_lake_is_refused(lake: Lake) -> None:
     """An old program never guesses at tables it does not know."""
-    from deltalake import DeltaTable
-
     story(lake)
     lake.seal()
-    table = DeltaTable(f"{lake.path}/spans")
+    table = deltalake.DeltaTable(f"{lake.path}/spans")
     table.alter.set_table_properties({"tracelake.schemaVersion": "99"}, raise_if_not_exists=False)
     with pytest.raises(SchemaTooNew, match="schema version 99"):
         Lake(lake.path).spans()
@@ -368,6 +365,61 @@ def test_exchanges_are_sealed_when_ended_and_done(lake: Lake) -> None:
     assert lake.exchanges().collect().equals(before)
     assert before.select("trace_id", "response_body").row(0) == ("t1", b"\x00answer")
     assert lake.seal().exchanges == 0
+
+
+def test_an_exchange_of_a_dead_relay_becomes_lost(lake: Lake) -> None:
+    """It is ended by a record like the relay's own, once; it is sealed when spans were derived."""
+    child = os.fork()
+    if child == 0:
+        ExchangeLog(lake.hot).opened(
+            Exchange("e1", T0, "POST", "/v1/messages", "anthropic", (), b"")
+        )
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert Sealer(lake.location, lost_after_s=3600).seal().lost_exchanges == 0
+    impatient = Sealer(lake.location, lost_after_s=0, reap_grace_s=0)
+    assert impatient.seal().lost_exchanges == 1
+    (row,) = lake.exchanges().collect().to_dicts()
+    assert (row["outcome"], row["end_time"] >= T0) == ("lost", True)
+    assert (impatient.seal().lost_exchanges, impatient.seal().exchanges) == (0, 0)
+    log = ExchangeLog(lake.hot)
+    log.done("e1", "t1", None)
+    log.close()
+    assert impatient.seal().exchanges == 1
+    (row,) = lake.exchanges().collect().to_dicts()
+    assert (row["outcome"], row["trace_id"]) == ("lost", "t1")
+    impatient.seal()
+    assert list_segments(lake.hot, ".xlog") == {}
+
+
+def test_an_exchange_of_a_living_relay_is_never_lost(lake: Lake) -> None:
+    """A long stream goes on, also when it was carried over seals."""
+    log = ExchangeLog(lake.hot)
+    log.opened(Exchange("e1", T0, "POST", "/v1/messages", "anthropic", (), b""))
+    impatient = Sealer(lake.location, lost_after_s=0, reap_grace_s=0)
+    assert [impatient.seal().lost_exchanges for _ in range(3)] == [0, 0, 0]
+    assert lake.exchanges().collect()["outcome"].to_list() == ["running"]
+    log.close()
+    assert impatient.seal().lost_exchanges == 1
+
+
+def test_the_log_of_the_tables_forgets_segments(lake: Lake) -> None:
+    """However many processes wrote, the table remembers a number, not a line for each of them."""
+    sealer = Sealer(lake.location, reap_grace_s=0)
+    for number in range(8):
+        writer = Lake(lake.path)
+        story(writer, f"t{number}")
+        writer.close()
+        sealer.seal()
+    assert list_segments(lake.hot) == {}
+    deltalake.DeltaTable(f"{lake.path}/spans").create_checkpoint()
+    log = Path(lake.path, "spans", "_delta_log")
+    (checkpoint,) = log.glob("*.checkpoint.parquet")
+    remembered = pl.read_parquet(checkpoint)["txn"].struct.field("appId").drop_nulls()
+    assert remembered.to_list() == ["carry"]
+    carried = max(lake.hot.glob("carry-*.jsonl"), key=lambda path: int(path.stem[6:]))
+    assert carried.stat().st_size < 300
+    assert spans(Lake(lake.path)).height == 40
 
 
 def test_segments_of_exchanges_wait_for_who_derives_spans(lake: Lake) -> None:

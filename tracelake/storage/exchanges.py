@@ -19,7 +19,8 @@ import orjson
 import polars as pl
 
 from tracelake.schema import EXCHANGES, polars_schema
-from tracelake.storage.hot import Moved, carry_key, carry_path
+from tracelake.storage.carry import Consumed, carry_path, consumed
+from tracelake.storage.hot import Moved, carry_key
 from tracelake.storage.xlog import (
     SUFFIX,
     CorruptRecord,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Key in the meta data of a carried record: the segment that it first stood in.
+SOURCE = "segment"
+
 
 @dataclass(frozen=True, slots=True)
 class HotExchanges:
@@ -47,15 +51,15 @@ class HotExchanges:
     Attributes:
         records: Every unsealed record: the carry's, then each segment's.
         folded: What they say together, by span id.
-        offsets: Segment to the offset it was read to.
-        number: Number of the carry that was read.
-        sources: Span id to the segments its records stand in; the carry's are not known.
+        offsets: Segment to the offset it was read to; a damaged one is not in it.
+        consumed: How far they were sealed before.
+        sources: Span id to the segments its records were first written to.
     """
 
     records: list[Record]
     folded: dict[str, FoldedExchange]
     offsets: dict[str, int]
-    number: int
+    consumed: Consumed
     sources: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
 
 
@@ -71,17 +75,19 @@ def read_hot(
     Raises:
         Moved: A seal happened meanwhile: list and load again.
     """
-    number = snapshot.offset(carry_key(location))
     records: list[Record] = []
-    if number:
-        try:
-            records, _ = read_records(carry_path(location.hot, number, SUFFIX), 0)
-        except FileNotFoundError as error:
-            raise Moved(f"carry {number}") from error
+    try:
+        sealed = consumed(location.hot, snapshot, carry_key(location), SUFFIX)
+        if sealed.number:
+            records, _ = read_records(carry_path(location.hot, sealed.number, SUFFIX), sealed.body)
+    except FileNotFoundError as error:
+        raise Moved("carry") from error
     offsets: dict[str, int] = {}
     sources: dict[str, set[str]] = {}
+    for record in records:
+        sources.setdefault(record.span_id, set()).add(record.meta.get(SOURCE, ""))
     for name, path in segments.items():
-        offset = snapshot.offset(name)
+        offset = sealed.of(name)
         try:
             found, offsets[name] = read_records(path, offset, limit_bytes=limit_bytes)
         except FileNotFoundError as error:
@@ -90,9 +96,10 @@ def read_hot(
             log.error("%s", error)  # noqa: TRY400 - the message says it all
             continue
         for record in found:
+            record.meta[SOURCE] = name
             sources.setdefault(record.span_id, set()).add(name)
         records += found
-    return HotExchanges(records, fold_records(records), offsets, number, sources)
+    return HotExchanges(records, fold_records(records), offsets, sealed, sources)
 
 
 def hot_exchanges(

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracelake.storage import files
+from tracelake.storage.carry import Consumed, carry_path, consumed
 from tracelake.storage.codec import decode_carry, decode_events
 from tracelake.storage.fold import FoldedSpan, Key, fold_event
 from tracelake.storage.segment import read_segment
@@ -58,17 +59,13 @@ def claim_hot(location: Location, new_id: str) -> str:
     return key
 
 
-def carry_path(hot: Path, number: int, suffix: str = ".jsonl") -> Path:
-    """The file of unfinished spans that belongs to one commit."""
-    return hot / f"carry-{number}{suffix}"
-
-
 class HotView:
     """Unsealed events of one hot folder, folded."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
         self._base: tuple[str, int] | None = None
+        self._consumed: Consumed | None = None
         self._offsets: dict[str, int] = {}
         self.generation = 0
         self.spans: dict[Key, FoldedSpan] = {}
@@ -84,14 +81,15 @@ class HotView:
         """
         key = carry_key(self._location)
         base = (key, snapshot.offset(key))
-        if base != self._base:
-            self._rebase(base)
+        sealed = self._consumed
+        if base != self._base or sealed is None:
+            sealed = self._rebase(base, snapshot)
         for name in self._offsets.keys() - segments.keys():
             del self._offsets[name]
         for name, path in segments.items():
             offset = self._offsets.get(name)
             if offset is None:
-                offset = snapshot.offset(name)
+                offset = sealed.of(name)
             try:
                 if path.stat().st_size <= offset:
                     self._offsets[name] = offset
@@ -108,19 +106,22 @@ class HotView:
         changed, self.changed = self.changed, set()
         return changed
 
-    def _rebase(self, base: tuple[str, int]) -> None:
-        number = base[1]
-        carried: bytes | None = b""
-        if number:
-            carried = files.read_or_none(carry_path(self._location.hot, number))
-            if carried is None:
-                self._base = None
-                raise Moved(f"carry {number}")
+    def _rebase(self, base: tuple[str, int], snapshot: Snapshot) -> Consumed:
+        key, number = base
+        carried = b""
+        try:
+            sealed = consumed(self._location.hot, snapshot, key)
+            if number:
+                carried = carry_path(self._location.hot, number).read_bytes()
+        except FileNotFoundError as error:
+            self._base = None
+            raise Moved(f"carry {number}") from error
         self.spans, self.by_trace, self._offsets, self.changed = {}, {}, {}, set()
         self.generation += 1
-        self._take(decode_carry(carried or b""))
+        self._take(decode_carry(carried[sealed.body :]))
         self.carried = set(self.spans)
-        self._base = base
+        self._base, self._consumed = base, sealed
+        return sealed
 
     def _take(self, events: Iterable[Mapping[str, Any]]) -> None:
         for event in events:

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracelake.storage import files
-from tracelake.storage.hot import carry_path
+from tracelake.storage.carry import carry_path, consumed
 from tracelake.storage.segment import is_locked, list_segments, read_segment
 from tracelake.storage.xlog import SUFFIX, CorruptRecord, read_records
 
@@ -38,18 +38,19 @@ def reap(hot: Path, suffix: str, snapshot: Snapshot, key: str, grace_s: float) -
     """
     reaped = 0
     now = time.time()
-    number = snapshot.offset(key)
+    sealed = consumed(hot, snapshot, key, suffix)
     waiting: set[str] = set()
-    if suffix == SUFFIX and number:
-        waiting = {record.span_id for record in read_records(carry_path(hot, number, SUFFIX))[0]}
+    if suffix == SUFFIX and sealed.number:
+        carried, _ = read_records(carry_path(hot, sealed.number, SUFFIX), sealed.body)
+        waiting = {record.span_id for record in carried}
     for name, path in list_segments(hot, suffix).items():
         if now - path.stat().st_mtime < grace_s or is_locked(path):
             continue
-        if _is_consumed(path, snapshot.offset(name), suffix, waiting):
+        if _is_consumed(path, sealed.of(name), suffix, waiting):
             reaped += files.remove(path)
     for path in hot.glob(f"carry-*{suffix}"):
         digits = path.stem.removeprefix("carry-")
-        is_old = digits.isdigit() and int(digits) < number
+        is_old = digits.isdigit() and int(digits) < sealed.number
         if is_old and now - path.stat().st_mtime >= grace_s:
             files.remove(path)
     return reaped

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 from tracelake.errors import LakeLocked
 from tracelake.model import new_id
 from tracelake.schema import EXCHANGES, SPANS, TRACES
-from tracelake.storage import cold, files, tombstones
+from tracelake.storage import cold, tombstones
+from tracelake.storage.carry import carry_path, consumed, write_carry
 from tracelake.storage.codec import decode_carry, decode_events, encode
 from tracelake.storage.derive import derive_traces
-from tracelake.storage.exchanges import read_hot
-from tracelake.storage.exchanges import to_frame as exchanges_frame
+from tracelake.storage.exchange_sealer import seal_exchanges
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
-from tracelake.storage.hot import carry_path, claim_hot
+from tracelake.storage.hot import carry_key, claim_hot
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.purge import purge
@@ -41,7 +42,6 @@ from tracelake.storage.segment import is_locked, list_segments, read_segment, wr
 from tracelake.storage.table import DeltaStore, Snapshot
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 from tracelake.storage.xlog import SUFFIX
-from tracelake.storage.xlog import encode as encode_record
 
 if TYPE_CHECKING:
     import threading
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tracelake.config import Location
+    from tracelake.storage.carry import Consumed
     from tracelake.storage.cold import Days
     from tracelake.storage.fold import Key
 
@@ -75,6 +76,7 @@ class SealReport:
         carried: Spans that wait in the carry.
         traces: Roll-ups written.
         exchanges: Exchanges committed.
+        lost_exchanges: Exchanges of dead relays that were ended as lost.
         reaped: Segments deleted.
         purged: Rows of deleted traces that were removed from the tables.
         seconds: Time taken.
@@ -87,6 +89,7 @@ class SealReport:
     carried: int = 0
     traces: int = 0
     exchanges: int = 0
+    lost_exchanges: int = 0
     reaped: int = 0
     purged: int = 0
     seconds: float = 0.0
@@ -101,6 +104,7 @@ class SealReport:
             other.carried,
             self.traces + other.traces,
             self.exchanges + other.exchanges,
+            self.lost_exchanges + other.lost_exchanges,
             self.reaped + other.reaped,
             self.purged + other.purged,
             self.seconds + other.seconds,
@@ -167,6 +171,8 @@ class Sealer:
         report = SealReport()
         with sealer_lock(self._hot, timeout_s):
             key = claim_hot(self._location, new_id())
+            for store in (self._spans, self._traces, self._exchanges):
+                store.bring_forward()
             self._deleted = tombstones.read(self._marks.snapshot())
             while True:
                 batch, part = self._seal_spans(key)
@@ -176,11 +182,15 @@ class Sealer:
             purged = sum(
                 purge(s, self._deleted) for s in (self._spans, self._traces, self._exchanges)
             )
+            sealed, given_up = seal_exchanges(
+                self._location, self._exchanges, self._deleted, self._lost_after_s
+            )
             report = report.plus(
                 SealReport(
                     purged=purged,
                     carried=report.carried,
-                    exchanges=self._seal_exchanges(key),
+                    exchanges=sealed,
+                    lost_exchanges=given_up,
                     reaped=reap(
                         self._hot, ".jsonl", self._spans.snapshot(), key, self._reap_grace_s
                     )
@@ -199,12 +209,12 @@ class Sealer:
         """Bytes of the segments that are not sealed yet: when it grows, nobody seals."""
         total = 0
         for suffix, store in ((".jsonl", self._spans), (SUFFIX, self._exchanges)):
-            snapshot = store.snapshot()
-            for name, path in list_segments(self._hot, suffix).items():
-                try:
-                    total += max(path.stat().st_size - snapshot.offset(name), 0)
-                except FileNotFoundError:
-                    continue
+            segments = list_segments(self._hot, suffix)
+            with suppress(FileNotFoundError):  # another process seals right now
+                sealed = consumed(self._hot, store.snapshot(), carry_key(self._location), suffix)
+                total += sum(
+                    max(path.stat().st_size - sealed.of(name), 0) for name, path in segments.items()
+                )
         return total
 
     def run(self, stop: threading.Event, *, every_s: float = 1.0) -> None:
@@ -225,8 +235,8 @@ class Sealer:
         alive = {writer_of(name) for name, path in segments.items() if is_locked(path)}
         spans, traces = self._spans.snapshot(), self._traces.snapshot()
         lagging = lagging_traces(self._spans, spans, traces, key)
-        number = spans.offset(key)
-        batch = self._read(segments, spans, number)
+        sealed = consumed(self._hot, spans, key)
+        batch = self._read(segments, sealed)
         dropped = batch.drop(self._deleted)
         lost = self._give_up_lost(batch, alive)
         if not batch.offsets and not lost and not dropped:
@@ -235,22 +245,24 @@ class Sealer:
         rows, amended = self._finished(batch, spans, traces, lagging)
         unfinished = [k for k, span in batch.spans.items() if not span.is_finished]
         lines = (encode(event) for k in unfinished for event in batch.events[k])
-        files.atomic_write(carry_path(self._hot, number + 1), b"".join(lines))
+        offsets = {name: at for name in segments if (at := sealed.of(name))} | batch.offsets
+        write_carry(self._hot, sealed.number + 1, ".jsonl", offsets, b"".join(lines))
         frame = to_frame(rows)
-        append(self._spans, frame, {**batch.offsets, key: number + 1})
+        append(self._spans, frame, {key: sealed.number + 1})
         self._spans.sync(spans)
         written = self._derive_traces(key, self._spans.snapshot(), lagging, frame)
         report = SealReport(batch.count, len(rows), amended, lost, len(unfinished), written)
         return batch, report
 
-    def _read(self, segments: dict[str, Path], spans: Snapshot, number: int) -> _Batch:
+    def _read(self, segments: dict[str, Path], sealed: Consumed) -> _Batch:
         batch = _Batch()
-        if number:
-            batch.take(decode_carry(carry_path(self._hot, number).read_bytes()))
+        if sealed.number:
+            carried = carry_path(self._hot, sealed.number).read_bytes()
+            batch.take(decode_carry(carried[sealed.body :]))
             batch.carried = set(batch.spans)
         budget = self._batch_bytes
         for name, path in segments.items():
-            offset = spans.offset(name)
+            offset = sealed.of(name)
             size_bytes = path.stat().st_size - offset
             if size_bytes <= 0:
                 continue
@@ -321,24 +333,3 @@ class Sealer:
         self, key: str, spans: Snapshot, lagging: set[str], added: pl.DataFrame
     ) -> int:
         return derive_traces(self._traces, key, spans, lagging, added)
-
-    def _seal_exchanges(self, key: str) -> int:
-        segments = list_segments(self._hot, SUFFIX)
-        snapshot = self._exchanges.snapshot()
-        hot = read_hot(self._location, segments, snapshot)
-        moved = {n: at for n, at in hot.offsets.items() if at > snapshot.offset(n)}
-        gone = {
-            span_id
-            for span_id, folded in hot.folded.items()
-            if self._deleted.hides(folded.exchange.trace_id, folded.exchange.start_time)
-        }
-        if not moved and not gone:
-            return 0
-        complete = {s: f for s, f in hot.folded.items() if f.ended and f.done}
-        over = complete.keys() | gone
-        waiting = (encode_record(r) for r in hot.records if r.span_id not in over)
-        files.atomic_write(carry_path(self._hot, hot.number + 1, SUFFIX), b"".join(waiting))
-        frame = exchanges_frame(f.exchange for s, f in complete.items() if s not in gone)
-        append(self._exchanges, frame, {**moved, key: hot.number + 1})
-        self._exchanges.sync(snapshot)
-        return frame.height

@@ -194,13 +194,19 @@ class DeltaStore:
         check_version(delta)
         return self._upgraded(delta)
 
+    def bring_forward(self) -> None:
+        """Give a table of an older version, if it is one, our columns and our version."""
+        delta = self.snapshot().delta
+        if delta is not None and version_of(delta) < schema.VERSION:
+            self.create()
+
     def _upgraded(self, delta: DeltaTable) -> DeltaTable:
         """The table with every column of ours and our version: an older one is brought forward."""
         there = {column.name for column in delta.schema().fields}
         wanted = Schema.from_arrow(schema.arrow_schema(self.table)).fields
         if missing := [column for column in wanted if column.name not in there]:
             delta.alter.add_columns(missing)
-        if delta.metadata().configuration.get(VERSION_KEY) != str(schema.VERSION):
+        if version_of(delta) < schema.VERSION:
             delta.alter.set_table_properties(
                 {VERSION_KEY: str(schema.VERSION)}, raise_if_not_exists=False
             )
@@ -265,14 +271,18 @@ def why_broken(path: Path, size_bytes: int) -> str | None:
     return None if ends == _MAGIC * 2 else "not a Parquet file"
 
 
+def version_of(delta: DeltaTable) -> int:
+    """The schema version that a table was written with."""
+    return int(delta.metadata().configuration.get(VERSION_KEY) or 1)
+
+
 def check_version(delta: DeltaTable) -> None:
     """Refuse a table that a newer Trace Lake wrote.
 
     Raises:
         SchemaTooNew: Its version is above `schema.VERSION`.
     """
-    found = int(delta.metadata().configuration.get(VERSION_KEY) or schema.VERSION)
-    if found > schema.VERSION:
+    if (found := version_of(delta)) > schema.VERSION:
         raise SchemaTooNew(found=found, supported=schema.VERSION)
 
 

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from tracelake.schema import TABLES, arrow_schema
 from tracelake.storage import files
+from tracelake.storage.carry import carry_path
 from tracelake.storage.codec import decode_events
-from tracelake.storage.hot import carry_key, carry_path
+from tracelake.storage.hot import carry_key
 from tracelake.storage.lock import sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.rewrite import rewrite

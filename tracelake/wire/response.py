@@ -155,6 +155,8 @@ def _transport_failure(exchange: Exchange, answer: Answer) -> Failure | None:
         return Failure("upstream_unreachable", "the provider could not be reached")
     if exchange.outcome == "refused":
         return Failure("refused", "the relay refused the call")
+    if exchange.outcome == "lost":
+        return Failure("lost", "the relay died before the call ended")
     if exchange.outcome == "ok" and not answer.complete:
         return Failure("incomplete_answer", "the answer ended before it was complete")
     return None

@@ -14,6 +14,7 @@ from tracelake.ingest.pipeline import Pipeline, in_order
 from tracelake.ingest.recover import read_recent
 from tracelake.ingest.reindex import reindex
 from tracelake.model import utc_now
+from tracelake.storage.sealer import Sealer
 from tracelake.storage.xlog import ExchangeLog, Record, ended_record, opened_record, read_records
 
 if TYPE_CHECKING:
@@ -192,3 +193,21 @@ def test_reindex_changes_nothing_when_nothing_changed(tmp_path: Path) -> None:
     reindex(lake, later)
     lake.seal()
     assert lake.spans().sort("span_id").collect().to_dicts() == before
+
+
+def test_a_call_of_a_dead_relay_is_lost(tmp_path: Path) -> None:
+    """The sealer's end of an exchange that nobody else will end ends its span, and says why."""
+    lake = Lake(tmp_path)
+    log, pipeline = ExchangeLog(lake.hot), new_pipeline(lake)
+    log.opened(call(1, start_s=0, end_s=0))
+    log.close()
+    (segment,) = lake.hot.glob("*.xlog")
+    for record in read_records(segment)[0]:
+        pipeline.handle(record)
+    assert Sealer(lake.location, lost_after_s=-60).seal().lost_exchanges == 1
+    (ends,) = set(lake.hot.glob("[0-9]*.xlog")) - {segment}
+    for record in read_records(ends)[0]:
+        pipeline.handle(record)
+    row = lake.spans().filter(span_id="call-1").collect().row(0, named=True)
+    assert (row["status"], row["error_type"]) == ("lost", "lost")
+    assert Sealer(lake.location).seal().exchanges == 1

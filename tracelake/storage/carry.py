@@ -1,0 +1,101 @@
+"""The carry: what one seal hands on to the next.
+
+    carry_path(hot, number, suffix)
+    write_carry(hot, number, suffix, offsets, body)     before the commit that names the number
+    read_head(path) -> (offsets, where the body begins)
+    consumed(hot, snapshot, key, suffix) -> Consumed    how far each segment is sealed
+
+A carry begins with one line of JSON, `{"offsets": {segment: bytes}}`: how far the commit has read
+each segment that was there. What follows is what has not ended yet: events (`.jsonl`) or records
+(`.xlog`) in the form of their segments.
+
+Invariants:
+- A commit names one carry by its number, and with it the offsets: rows and what they were read from
+  are one atomic fact, while the table's log remembers one number for ever, however many segments
+  come and go.
+- Carries of a lake of schema version 1 have no such line; the offsets stand in the table's log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from tracelake.storage import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tracelake.storage.table import Snapshot
+
+_HEAD = b'{"offsets":'
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """How far the segments of a hot folder are sealed, by one commit.
+
+    Attributes:
+        number: Of the carry; 0 before the first seal.
+        body: Where the carry's body begins, bytes.
+    """
+
+    number: int
+    body: int
+    offsets: Mapping[str, int] | None
+    snapshot: Snapshot
+
+    def of(self, name: str) -> int:
+        """Offset up to which a segment is sealed."""
+        if self.offsets is None:
+            return self.snapshot.offset(name)
+        return self.offsets.get(name, 0)
+
+
+def carry_path(hot: Path, number: int, suffix: str = ".jsonl") -> Path:
+    """The carry that belongs to one commit."""
+    return hot / f"carry-{number}{suffix}"
+
+
+def write_carry(
+    hot: Path, number: int, suffix: str, offsets: Mapping[str, int], body: bytes
+) -> None:
+    """Write a carry, on the disk when this returns."""
+    head = orjson.dumps({"offsets": offsets}, option=orjson.OPT_APPEND_NEWLINE)
+    files.atomic_write(carry_path(hot, number, suffix), head + body)
+
+
+def read_head(path: Path) -> tuple[dict[str, int] | None, int]:
+    """Offsets of a carry, None in one of schema version 1, and where its body begins.
+
+    Raises:
+        FileNotFoundError: The carry is gone: there is a newer one.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_HEAD)) != _HEAD:
+            return None, 0
+        file.seek(0)
+        line = file.readline()
+    return orjson.loads(line)["offsets"], len(line)
+
+
+def consumed(hot: Path, snapshot: Snapshot, key: str, suffix: str = ".jsonl") -> Consumed:
+    """How far a version of a table has consumed the segments of a hot folder.
+
+    Args:
+        hot: The hot folder.
+        snapshot: Version of the table that the segments are sealed into.
+        key: Application id of the folder's carry.
+        suffix: Of the segments.
+
+    Raises:
+        FileNotFoundError: The carry of that version is gone: a newer version exists.
+    """
+    number = snapshot.offset(key)
+    if not number:
+        return Consumed(0, 0, {}, snapshot)
+    offsets, body = read_head(carry_path(hot, number, suffix))
+    return Consumed(number, body, offsets, snapshot)
