@@ -14,14 +14,13 @@ import time
 from typing import TYPE_CHECKING
 
 from tracelake.relay.failures import render_error
+from tracelake.relay.seam import HeadFilter
 from tracelake.relay.upstream import describe_failure
 
 if TYPE_CHECKING:
-    from tracelake.relay.capture import Capture
+    from tracelake.relay.capture import Capture, Piece
     from tracelake.relay.client import ClientConnection
     from tracelake.relay.recorder import Recorder
-    from tracelake.relay.routing import Dialect
-    from tracelake.relay.seam import HeadFilter
     from tracelake.relay.upstream import Pool, UpstreamConnection
 
 _log = logging.getLogger(__name__)
@@ -36,31 +35,21 @@ class Call:
     """A request that is being forwarded.
 
     Attributes:
-        is_head: Its response has no body, whatever its headers say.
+        is_chunked: Its request body has no length, it comes and goes in chunks.
         request_complete: The request has been read to its end.
         is_over: The response, or the attempt to get one, has ended.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_client",
-        "_connecting",
-        "_dialect",
-        "_filter",
-        "_head",
-        "_is_tunnel",
-        "_out",
-        "_pool",
-        "_recorder",
-        "_retried",
-        "_sent_bytes",
-        "_trailer",
-        "_upstream",
-        "capture",
-        "is_head",
-        "is_over",
-        "request_complete",
-    )
+    is_chunked = False
+    request_complete = False
+    is_over = False
+    _filter: HeadFilter | None = None
+    _upstream: UpstreamConnection | None = None
+    _connecting: asyncio.Task[None] | None = None
+    _retried = False
+    _is_tunnel = False
+    _sent_bytes = 0
+    _trailer = b""
 
     def __init__(
         self,
@@ -70,28 +59,21 @@ class Call:
         capture: Capture,
         head: bytes,
         *,
-        dialect: Dialect,
-        chunked: bool,
-        head_filter: HeadFilter | None = None,
+        is_controlled: bool = False,
     ) -> None:
         self._client = client
         self._pool = pool
         self._recorder = recorder
         self._head = head
-        self._dialect: Dialect = dialect
-        self._chunked = chunked
-        self._filter = head_filter
-        self._upstream: UpstreamConnection | None = None
-        self._out: list[bytes] = []  # gathered for the upstream, not yet sent
-        self._connecting: asyncio.Task[None] | None = None
-        self._retried = False
-        self._is_tunnel = False
-        self._sent_bytes = 0
-        self._trailer = b""
+        if is_controlled:
+            self._filter = HeadFilter()
+        self._out: list[Piece] = []  # gathered for the upstream, not yet sent
         self.capture = capture
-        self.is_head = capture.method == b"HEAD"
-        self.request_complete = False
-        self.is_over = False
+
+    @property
+    def is_head(self) -> bool:
+        """Whether its response has no body, whatever its headers say."""
+        return self.capture.method == b"HEAD"
 
     # -- the request, from the client
 
@@ -104,7 +86,7 @@ class Call:
         else:
             self._connecting = asyncio.ensure_future(self._connect())
 
-    def body(self, data: bytes) -> None:
+    def body(self, data: Piece) -> None:
         """A piece of the request body."""
         if self.is_over:
             return
@@ -115,11 +97,11 @@ class Call:
         if self._upstream is None and self._sent_bytes > _WAITING_BYTES:
             self._client.hold("connecting")
 
-    def end_of_request(self, trailers: list[tuple[bytes, bytes]]) -> None:
+    def end_of_request(self, trailers: list[bytes]) -> None:
         """The request has been read to its end."""
         self.request_complete = True
-        if self._chunked:
-            lines = b"".join(b"%b: %b\r\n" % pair for pair in trailers)
+        if self.is_chunked:
+            lines = b"".join(line + b"\r\n" for line in trailers)
             self._trailer = b"0\r\n" + lines + b"\r\n"
         if self.is_over:
             return
@@ -262,14 +244,15 @@ class Call:
         if self._client.is_slow:
             self.hold_upstream()
 
-    def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+    def _framed(self, data: Piece) -> Piece:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data
 
     def _fail(self, status: int, code: str, message: str, *, outcome: str) -> None:
         """Answer the client ourselves."""
         _log.warning("%s", message)
         close = not self.request_complete
-        answer = render_error(self._dialect, status=status, code=code, message=message, close=close)
+        dialect = self.capture.route.dialect
+        answer = render_error(dialect, status=status, code=code, message=message, close=close)
         self._client.transport.write(
             answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if self.is_head else answer
         )

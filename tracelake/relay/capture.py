@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
+from tracelake.relay.heads import HEAD_END
 from tracelake.relay.redact import REDACTED, Redaction, credentials
 from tracelake.storage.xlog import Record
 
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 
 #: More than this of one request or response is forwarded, but not recorded.
 BODY_MAX_BYTES = 128 * 1024 * 1024
+
+#: Start lines of responses that are neither interim nor a switch of protocols.
+_FINAL_STATUS = re.compile(rb"HTTP/1\.[01] [2-5][0-9]{2}(?: |\Z)")
+
+#: Part of a body, as it came from the network or as a view of that.
+Piece = bytes | memoryview
 
 _process_tag = int.from_bytes(os.urandom(6), "big")
 _serial = itertools.count()
@@ -37,6 +45,7 @@ class Capture:
         method: As the client sent it.
         route: Where it goes.
         peer: Address and port of the client.
+        head: The request head as it came, without its last line ends.
         request: Pieces of the request body, chunked framing removed.
         response: Pieces of the response as they came: heads, framing and all.
         unrecorded_bytes: Forwarded, but not kept: too long, or no room to hold it.
@@ -45,51 +54,33 @@ class Capture:
         amended: The request went on after that (a tunnel): its record must be written again.
     """
 
-    __slots__ = (
-        "_serial",
-        "amended",
-        "end",
-        "first_byte",
-        "held_bytes",
-        "method",
-        "opened",
-        "outcome",
-        "peer",
-        "request",
-        "request_headers",
-        "response",
-        "route",
-        "start_ns",
-        "unrecorded_bytes",
-    )
+    first_byte = 0.0
+    end = 0.0
+    outcome = "running"
+    unrecorded_bytes = 0
+    held_bytes = 0
+    opened = False
+    amended = False
 
-    def __init__(
-        self,
-        method: bytes,
-        route: Route,
-        peer: tuple[str, int],
-        request_headers: list[tuple[bytes, bytes]],
-    ) -> None:
+    def __init__(self, method: bytes, route: Route, peer: tuple[str, int], head: bytes) -> None:
         self.start_ns = time.time_ns()
         self._serial = next(_serial)
         self.method = method
         self.route = route
         self.peer = peer
-        self.request_headers = request_headers
-        self.request: list[bytes] = []
+        self.head = head
+        self.request: list[Piece] = []
         self.response: list[bytes] = []
-        self.first_byte = 0.0
-        self.end = 0.0
-        self.outcome = "running"
-        self.unrecorded_bytes = 0
-        self.held_bytes = 0
-        self.opened = False
-        self.amended = False
 
     @property
     def span_id(self) -> str:
         """Its id: 32 hexadecimal digits, ascending in the order of creation."""
         return f"{self.start_ns:016x}{self._serial & 0xFFFF:04x}{_process_tag:012x}"
+
+    @property
+    def request_headers(self) -> list[tuple[str, str]]:
+        """Name and value of each header of the request, in order."""
+        return [_pair(line) for line in self.head.split(b"\r\n")[1:]]
 
 
 class _Head:
@@ -118,7 +109,7 @@ class RawResponse:
     """The final response of an exchange, as far as it came; `status` None if its head did not."""
 
     status: int | None
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[str, str]]
     body: bytes
 
 
@@ -127,6 +118,27 @@ def parse_response(pieces: list[bytes]) -> RawResponse:
 
     Bytes after a switch of protocols (a WebSocket's frames) are the body.
     """
+    return _parse_plain(pieces) or _parse_any(pieces)
+
+
+def _parse_plain(pieces: list[bytes]) -> RawResponse | None:
+    """The response if it is a final one without chunks, as most are that do not stream."""
+    whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    end = whole.find(HEAD_END)
+    lines = whole[: max(end, 0)].split(b"\r\n")
+    if end < 0 or not _FINAL_STATUS.match(lines[0]):
+        return None
+    headers = [_pair(line) for line in lines[1:]]
+    names = {name.lower(): value for name, value in headers}
+    length = names.get("content-length", "")
+    if "transfer-encoding" in names or not length.isdigit() or "" in names:
+        return None
+    start = end + len(HEAD_END)
+    body = whole[start : start + int(length)]
+    return RawResponse(int(lines[0][9:12]), headers, body)
+
+
+def _parse_any(pieces: list[bytes]) -> RawResponse:
     head = _Head()
     parser = httptools.HttpResponseParser(head)
     for index, piece in enumerate(pieces):
@@ -134,17 +146,18 @@ def parse_response(pieces: list[bytes]) -> RawResponse:
             parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             body = piece[upgrade.args[0] :] + b"".join(pieces[index + 1 :])
-            return RawResponse(101, head.headers, body)
+            return RawResponse(101, _texts(head.headers), body)
         except httptools.HttpParserError:
             break
     status = parser.get_status_code() if head.complete else None
-    return RawResponse(status, head.headers if head.complete else [], b"".join(head.body))
+    headers = _texts(head.headers) if head.complete else []
+    return RawResponse(status, headers, b"".join(head.body))
 
 
 def opened_record(capture: Capture, redaction: Redaction) -> Record:
     """The record of a request: redacted; fields as in `storage.xlog.opened_record`."""
     body = b"".join(capture.request)
-    headers = _texts(capture.request_headers)
+    headers = capture.request_headers
     kept, described = _redacted(headers, body, redaction)
     route = capture.route
     meta = {
@@ -163,9 +176,9 @@ def opened_record(capture: Capture, redaction: Redaction) -> Record:
 def ended_record(capture: Capture, redaction: Redaction) -> Record:
     """The record of a response, as far as it came; fields as in `storage.xlog.ended_record`."""
     raw = parse_response(capture.response)
-    kept, described = _redacted(_texts(raw.headers), raw.body, redaction)
+    kept, described = _redacted(raw.headers, raw.body, redaction)
     if raw.status is not None and raw.status >= 400:
-        for secret in credentials(_texts(capture.request_headers)):
+        for secret in credentials(capture.request_headers):
             kept = kept.replace(secret, REDACTED.encode())
     meta: dict[str, Any] = {
         "first_byte_time": _iso(capture.first_byte) if capture.first_byte else None,
@@ -194,6 +207,13 @@ def _redacted(
 
 def _texts(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+@lru_cache(maxsize=4096)
+def _pair(line: bytes) -> tuple[str, str]:
+    """Name and value of a header line; programs repeat most of theirs in every request."""
+    name, _, value = line.decode("latin-1").partition(":")
+    return name, value.strip(" \t")
 
 
 def _first(headers: list[tuple[str, str]], name: str) -> str | None:

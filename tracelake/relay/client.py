@@ -1,6 +1,6 @@
 """The client's side: reads requests, decides where they go, keeps their answers in order."""
 
-# ruff: noqa: D102 - what the callbacks of asyncio and httptools mean is theirs to tell
+# ruff: noqa: D102 - what the callbacks of asyncio mean is theirs to tell
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
 from tracelake.relay.access import is_loopback
 from tracelake.relay.call import Call
 from tracelake.relay.capture import Capture
-from tracelake.relay.heads import RequestHead, read_head
+from tracelake.relay.chunks import ChunkedBody
+from tracelake.relay.heads import HEAD_END, BadHead, RequestHead, may_become_head, read_head
 from tracelake.relay.own import OwnCall
+from tracelake.relay.repeats import RepeatedHead, repeated
 from tracelake.relay.routing import Refusal, Route
-from tracelake.relay.seam import HeadFilter, control_headers
+from tracelake.relay.seam import control_headers
 
 if TYPE_CHECKING:
     from tracelake.relay.server import Relay
@@ -46,18 +46,16 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._parser = httptools.HttpRequestParser(self)
         self._calls: list[Call | OwnCall] = []  # the first one is being answered
-        self._reading: Call | OwnCall | None = None
+        self._reading: Call | OwnCall | None = None  # the one whose body is being read
+        self._body_left = 0
+        self._chunks: ChunkedBody | None = None
         self._tunnel: Call | None = None
+        self._partial_head = bytearray()
+        self._repeated: RepeatedHead | None = None
         self._holds: set[str] = set()
         self._keep_alive = True
-        self._is_replayed_head = False
-        self._framing: list[bytes] = []
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._in_head = False
+        self._is_last_request = False
         self._is_local = False
         self.peer = ("", 0)
         self.is_reading = False
@@ -78,33 +76,28 @@ class ClientConnection(asyncio.Protocol):
             return
         self.is_reading = True
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError:
+            while data:
+                data = self._read_head(data) if self._reading is None else self._read_on(data)
+        except BadHead as error:
+            self._refuse_connection(Refusal(400, "bad_request", f"not HTTP/1.1: {error}"))
+        except Exception:  # noqa: BLE001 - a defect of ours ends this connection, not the relay
             _log.exception("cannot serve a request")
             self.transport.abort()
-        except httptools.HttpParserError as error:
-            self._refuse_connection(Refusal(400, "bad_request", f"not HTTP/1.1: {error}"))
         self.is_reading = False
         if self._calls:
             self._calls[0].flush()
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_MAX_BYTES:
-                message = f"more than {_HEAD_MAX_BYTES} bytes of headers"
-                self._refuse_connection(Refusal(431, "head_too_large", message))
 
     def eof_received(self) -> None:
         """Take it as a disconnect: a client that still wants its answer keeps its side open."""
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._relay.clients.discard(self)
+        if self._holds:
+            self._relay.departures.forget(self)
         calls, self._calls, self._reading = self._calls, [], None
         for call in calls:
             call.cancel("client_disconnected")
         self._tunnel = None
-        del self._parser  # it points back at us: without this, memory waits for the collector
 
     def pause_writing(self) -> None:
         self.is_slow = True
@@ -116,48 +109,103 @@ class ClientConnection(asyncio.Protocol):
         if self._calls:
             self._calls[0].release_upstream()
 
-    # -- httptools
+    # -- requests taken apart; each step gives back what follows
 
-    def on_message_begin(self) -> None:
-        self._url = b""
-        self._headers = []
-        self._in_head = True
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
-        if self._is_replayed_head:
-            self._headers = []
-            return
-        call = self._new_call()
-        self._headers = []  # what comes now are trailers
-        self._reading = call
+    def _read_head(self, data: bytes) -> bytes:
+        if self._is_last_request or not self._keep_alive:
+            return b""
+        if self._partial_head or data[:1] in b"\r\n":
+            data = self._joined(data)
+        end = data.find(HEAD_END)
+        if end < 0:
+            self._await_head(data)
+            return b""
+        raw, rest = data[:end], memoryview(data)[end + len(HEAD_END) :]
+        known = self._repeated
+        if known is not None and (digits := known.digits(raw)) and self._holds_still(known):
+            self._body_left = int(digits)
+            sent = known.render(digits)
+            capture = Capture(known.method, known.route, self.peer, raw)
+            call = Call(self, known.pool, self._relay.recorder, capture, sent)
+        else:
+            call = self._new_call(read_head(raw))
         self._calls.append(call)
         if len(self._calls) == 1:
             call.start()
         else:
             self.hold("pipelined")
+        if self._tunnel is not None:
+            # it asks for a WebSocket: what follows is the upstream's to read
+            self._tunnel.end_of_request([])
+            if rest:
+                self._tunnel.tunnel_up(bytes(rest))
+            return b""
+        self._reading = call
+        if self._chunks is not None:
+            return self._read_chunks(call, self._chunks, bytes(rest))
+        if self._body_left and rest:
+            return self._read_body(call, rest)
+        if not self._body_left:
+            self._end_of_request(call, [])
+        return bytes(rest)
 
-    def on_body(self, data: bytes) -> None:
-        if self._reading is not None:
-            self._reading.body(data)
+    def _holds_still(self, known: RepeatedHead) -> bool:
+        """Whether its run has not been handed to a control proxy since."""
+        return self._relay.control.pool(known.route.run_id) is None
 
-    def on_message_complete(self) -> None:
-        if self._parser.should_upgrade():
-            return  # decided in `_upgrade`
-        self._is_replayed_head = False
-        call, self._reading = self._reading, None
-        if not self._parser.should_keep_alive():
-            self._keep_alive = False
+    def _joined(self, data: bytes) -> bytes:
+        """What came of a head before, and this; line ends before a head are passed over."""
+        self._partial_head += data
+        # the end of the head may lie across the border of the two
+        since = max(0, len(self._partial_head) - len(data) - len(HEAD_END))
+        if self._partial_head.find(HEAD_END, since) < 0 and self._partial_head[0] not in b"\r\n":
+            self._await_head(b"")
+            return b""
+        data = bytes(self._partial_head.lstrip(b"\r\n"))
+        self._partial_head.clear()
+        return data
+
+    def _await_head(self, data: bytes) -> None:
+        self._partial_head += data
+        if not may_become_head(self._partial_head):
+            raise BadHead("the first line is none of a request")
+        if len(self._partial_head) > _HEAD_MAX_BYTES:
+            message = f"more than {_HEAD_MAX_BYTES} bytes of headers"
+            self._refuse_connection(Refusal(431, "head_too_large", message))
+
+    def _read_on(self, data: bytes) -> bytes:
+        call = self._reading
         if call is None:
-            return
-        call.end_of_request(self._headers)
+            return b""
+        if self._chunks is not None:
+            return self._read_chunks(call, self._chunks, data)
+        return self._read_body(call, data)
+
+    def _read_body(self, call: Call | OwnCall, data: bytes | memoryview) -> bytes:
+        rest = b""
+        if len(data) > self._body_left:
+            data, rest = data[: self._body_left], bytes(data[self._body_left :])
+        self._body_left -= len(data)
+        call.body(data)
+        if not self._body_left:
+            self._end_of_request(call, [])
+        return rest
+
+    def _read_chunks(self, call: Call | OwnCall, chunks: ChunkedBody, data: bytes) -> bytes:
+        pieces, end = chunks.feed(data)
+        for piece in pieces:
+            call.body(piece)
+        if end is None:
+            return b""
+        self._chunks = None
+        self._end_of_request(call, chunks.trailers)
+        return data[end:]
+
+    def _end_of_request(self, call: Call | OwnCall, trailers: list[bytes]) -> None:
+        self._reading = None
+        if self._is_last_request:
+            self._keep_alive = False
+        call.end_of_request(trailers)
         if call.is_over:  # it was answered before its end
             self._next(call)
 
@@ -167,14 +215,17 @@ class ClientConnection(asyncio.Protocol):
         """Read no more from the client until every reason is released."""
         if not self._holds and not self.transport.is_closing():
             self.transport.pause_reading()
+            self._relay.departures.watch(self)
         self._holds.add(reason)
 
     def release(self, reason: str) -> None:
         """This reason to hold the client back is gone."""
         if reason in self._holds:
             self._holds.discard(reason)
-            if not self._holds and not self.transport.is_closing():
-                self.transport.resume_reading()
+            if not self._holds:
+                self._relay.departures.forget(self)
+                if not self.transport.is_closing():
+                    self.transport.resume_reading()
 
     def call_over(self, call: Call | OwnCall, *, keep_alive: bool) -> None:
         """The answer of the first call has been written."""
@@ -238,87 +289,51 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write(OwnCall.render(refusal, close=True))
         self.transport.close()
 
-    def _new_call(self) -> Call | OwnCall:
+    def _new_call(self, head: RequestHead) -> Call | OwnCall:
         relay = self._relay
-        head = read_head(self._headers)
-        self._framing = head.framing
+        self._repeated = None
+        self._body_left = head.length or 0
+        self._chunks = ChunkedBody() if head.is_chunked else None
+        if not head.keeps_alive or head.method == b"CONNECT":
+            self._is_last_request = True
         if head.expects_continue and not self._calls:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        method = self._parser.get_method()
         decision = (
             Refusal(400, "not_a_proxy", "CONNECT is not served: use the relay as a base URL")
-            if method == b"CONNECT"
-            else relay.router.route(
-                self._url.decode("latin-1"), looks_anthropic=head.looks_anthropic
-            )
+            if head.method == b"CONNECT"
+            else relay.router.route(head.target, looks_anthropic=head.looks_anthropic)
         )
-        origin = head.own.get(b"origin")
         refusal = None
-        if origin is not None or not self._is_local:
+        if not self._is_local or b"origin" in head.own:
             token = None if isinstance(decision, Refusal) else decision.token
             refusal = relay.access.refuse(
                 self.peer[0],
-                origin=origin,
+                origin=head.own.get(b"origin"),
                 token=head.own.get(b"x-tracelake-token") or token,
             )
         if refusal is not None:
             if isinstance(decision, Route):
                 refusal = replace(refusal, dialect=decision.dialect)
-            return OwnCall(self, relay, refusal, method.decode(), headers=head.own)
+            return OwnCall(self, relay, refusal, head.method.decode(), headers=head.own)
         if isinstance(decision, Route):
-            return self._forwarded(decision, method, head)
-        return OwnCall(self, relay, decision, method.decode(), headers=head.own)
+            return self._forwarded(decision, head)
+        return OwnCall(self, relay, decision, head.method.decode(), headers=head.own)
 
-    def _forwarded(self, route: Route, method: bytes, head: RequestHead) -> Call:
+    def _forwarded(self, route: Route, head: RequestHead) -> Call:
         relay = self._relay
-        capture = Capture(method, route, self.peer, self._headers)
-        control = relay.control.pool(route.run_id)
-        pool = relay.pools[route.backend.name] if control is None else control
-        is_tunnel = head.asks_for_websocket and not self._calls
-        rendered = head.render(
-            method,
-            route.target if control is None else route.path,
-            host=pool.backend.host_header,
-            version=self._version(head),
-            extra=b"" if control is None else control_headers(route, capture),
-            websocket=is_tunnel,
-        )
-        call = Call(
-            self,
-            pool,
-            relay.recorder,
-            capture,
-            rendered,
-            dialect=route.dialect,
-            chunked=head.is_chunked,
-            head_filter=None if control is None else HeadFilter(),
-        )
-        if is_tunnel:
-            self._tunnel = call
+        capture = Capture(head.method, route, self.peer, head.raw)
+        pool, control = relay.pools[route.backend.name], relay.control.pool(route.run_id)
+        if control is not None:
+            host, extra = control.backend.host_header, control_headers(route, capture)
+            sent = head.render(route.path, host=host, extra=extra)
+            call = Call(self, control, relay.recorder, capture, sent, is_controlled=True)
+        else:
+            is_tunnel = head.asks_for_websocket and not self._calls
+            sent = head.render(route.target, host=pool.backend.host_header, websocket=is_tunnel)
+            call = Call(self, pool, relay.recorder, capture, sent)
+            if is_tunnel:
+                self._tunnel = call
+            else:
+                self._repeated = repeated(head, sent, route, pool)
+        call.is_chunked = head.is_chunked
         return call
-
-    def _version(self, head: RequestHead) -> str:
-        if not head.named and self._parser.should_keep_alive():
-            return "1.1"  # any other would have to ask to be kept alive
-        return self._parser.get_http_version()
-
-    def _upgrade(self, rest: bytes) -> None:
-        """After the head of a request that asks for another protocol."""
-        call, self._reading = self._reading, None
-        if self._tunnel is not None:
-            # it asks for a WebSocket: what follows is the upstream's to read
-            self._tunnel.end_of_request([])
-            if rest:
-                self._tunnel.tunnel_up(rest)
-            return
-        if self._parser.get_method() == b"CONNECT":
-            self._keep_alive = False
-            if call is not None:
-                call.end_of_request([])
-            return
-        # any other upgrade is declined by not passing it on: the body follows as plain HTTP/1.1
-        self._reading = call
-        self._parser = httptools.HttpRequestParser(self)
-        self._is_replayed_head = True
-        framing = b"".join(self._framing)
-        self.data_received(b"POST / HTTP/1.1\r\n%b\r\n%b" % (framing, rest))

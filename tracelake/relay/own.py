@@ -10,6 +10,7 @@ from tracelake.relay.failures import render_error, render_response
 from tracelake.relay.routing import Own, Refusal
 
 if TYPE_CHECKING:
+    from tracelake.relay.capture import Piece
     from tracelake.relay.client import ClientConnection
     from tracelake.relay.server import Relay
 
@@ -44,12 +45,12 @@ class OwnCall:
         if self.request_complete:
             self._answer()
 
-    def body(self, data: bytes) -> None:
+    def body(self, data: Piece) -> None:
         """A piece of the request body."""
         if isinstance(self._asked, Own) and len(self._body) <= _BODY_MAX_BYTES:
-            self._body += data
+            self._body += bytes(data)
 
-    def end_of_request(self, _trailers: list[tuple[bytes, bytes]]) -> None:
+    def end_of_request(self, _trailers: list[bytes]) -> None:
         """The request has been read to its end."""
         self.request_complete = True
         if self._started and not self.is_over:

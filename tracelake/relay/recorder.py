@@ -17,7 +17,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracelake.relay.capture import BODY_MAX_BYTES, Capture, ended_record, opened_record
+from tracelake.relay.capture import BODY_MAX_BYTES, Capture, Piece, ended_record, opened_record
 from tracelake.storage.xlog import ExchangeLog, Record
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ HELD_BYTES = 512 * 1024 * 1024
 _RESERVE_BYTES = 4 * 1024 * 1024
 #: Fixed costs of a queued record, beside its body.
 _RECORD_BYTES = 2048
-_BATCH_BYTES = 1 << 20
+#: Written at once. The event loop waits while a batch is made, so batches are small.
+_BATCH_BYTES = 1 << 18
 #: Records of so long are written together; the delay a reader may see.
-_NAP_S = 0.003
+_NAP_S = 0.005
 _RETRY_S = (0.25, 0.5, 1.0, 2.0)
 
 _Part = Literal["opened", "ended"]
@@ -102,7 +103,7 @@ class Recorder:
         self._thread.join(timeout_s + 1.0)
         self._log.close()
 
-    def keep(self, capture: Capture, pieces: list[bytes], data: bytes) -> None:
+    def keep(self, capture: Capture, pieces: list[Any], data: Piece) -> None:
         """Hold a piece of a body for the record, if there is room."""
         size = len(data)
         if (

@@ -16,6 +16,7 @@ import orjson
 
 from tracelake.relay.access import Access, check_binding, is_loopback
 from tracelake.relay.client import ClientConnection
+from tracelake.relay.departures import Departures
 from tracelake.relay.recorder import Recorder
 from tracelake.relay.redact import Redaction
 from tracelake.relay.routing import Backend, Router
@@ -57,6 +58,7 @@ class Relay:
         self.access = access or Access()
         self.recorder = Recorder(hot, redaction or Redaction())
         self.control = ControlTable()
+        self.departures = Departures()
         self.clients: set[ClientConnection] = set()
         self.refused = 0
         self.is_draining = False
@@ -79,6 +81,7 @@ class Relay:
         bound = self._server.sockets[0].getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.address = f"http://{shown}:{bound[1]}"
+        self.departures.start(loop)
         self.recorder.start()
         return self.address
 
@@ -103,6 +106,7 @@ class Relay:
             client.cut()
         for pool in self.pools.values():
             pool.close_idle()
+        self.departures.stop()
         await asyncio.sleep(0)
         await asyncio.get_running_loop().run_in_executor(None, self.recorder.close)
 

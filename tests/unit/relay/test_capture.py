@@ -12,7 +12,7 @@ from tracelake.storage import xlog
 def test_records_hold_what_the_exchange_log_writes_of_an_exchange() -> None:
     """Folded and written again, the records of a capture are the same, fields, times and all."""
     route = Route(parse_backend("openai", "http://up"), "openai", "/v1/x", "/x", "run")
-    capture = Capture(b"POST", route, ("::1", 7), [(b"Authorization", b"k"), (b"A", b"1")])
+    capture = Capture(b"POST", route, ("::1", 7), b"POST /x HTTP/1.1\r\nAuthorization: k\r\nA:1 ")
     capture.request.append(b"question")
     capture.response.append(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nanswer")
     capture.first_byte, capture.end, capture.outcome = 1.0000004, 2.9999999, "ok"
