@@ -21,6 +21,8 @@ from tests.corpus.infer_support import (
 from tracelake.infer import Inference, process_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracelake.model import Exchange
 
 NAMES = sorted(LABELS)
@@ -117,7 +119,7 @@ def shape(spans: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=str)
 
 
-def test_scores_of_all_captures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_of_all_captures(figures: Callable[[str], None]) -> None:
     """Prints precision and recall per capture, with the process known and by bodies alone."""
     lines = [f"{'capture':<26}{'evidence':<10}{'threads':<26}{'agents':<26}{'parents':<26}tools"]
     for name in NAMES:
@@ -128,5 +130,4 @@ def test_scores_of_all_captures(capsys: pytest.CaptureFixture[str]) -> None:
             found = scores(name, LABELS[name], inferred(run))
             cells = "".join(f"{found[k]!s:<26}" for k in ("threads", "agents", "parents", "tools"))
             lines.append(f"{name:<26}{evidence:<10}{cells}")
-    with capsys.disabled():
-        print("\n" + "\n".join(lines))
+    figures("\n".join(lines))

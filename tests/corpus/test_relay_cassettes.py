@@ -19,7 +19,7 @@ from tests.e2e.relay_support import RelayProcess
 from tests.support import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(os.environ.get("TRACELAKE_CORPUS", ROOT.parent / "shared" / "corpus"))
@@ -100,7 +100,7 @@ _PATHS = {"chat": "chat/completions"}
 
 @pytest.mark.parametrize("form", _FORMS)
 def test_every_recorded_exchange_passes_unchanged(
-    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, form: str, figures: Callable[[str], None]
 ) -> None:
     """Status, headers and body through the relay equal those of the upstream, and the record's."""
     results: dict[tuple[str, str], list[bool]] = collections.defaultdict(list)
@@ -124,16 +124,15 @@ def test_every_recorded_exchange_passes_unchanged(
         assert exchange.status == entry["status"]
         assert exchange.response_body == body, entry["file"]
         assert exchange.outcome == "ok"
-    with capsys.disabled():
-        print_table(form, results)
+    figures(table(form, results))
     assert not wrong
 
 
-def print_table(form: str, results: dict[tuple[str, str], list[bool]]) -> None:
-    """Print how many exchanges of each provider and endpoint were equal."""
-    lines = [f"\nthrough the relay, {form}:"]
+def table(form: str, results: dict[tuple[str, str], list[bool]]) -> str:
+    """How many exchanges of each provider and endpoint were equal."""
+    lines = [f"through the relay, {form}:"]
     for (provider, endpoint), equal in sorted(results.items()):
         lines.append(f"  {provider:40.40} {endpoint:12} {sum(equal):4} of {len(equal):4} equal")
     total = [ok for equal in results.values() for ok in equal]
     lines.append(f"  {'all':53} {sum(total):4} of {len(total):4} equal")
-    sys.stdout.write("\n".join(lines) + "\n")
+    return "\n".join(lines)

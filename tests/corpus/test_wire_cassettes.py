@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ from tracelake.wire import (
 from tracelake.wire.sse import SseParser, parse_events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracelake.model import Exchange
 
 
@@ -191,7 +192,7 @@ def test_a_body_cut_anywhere_is_read(cassette: Cassette) -> None:
 
 
 @needs_corpus
-def test_table_by_provider_and_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_by_provider_and_endpoint(figures: Callable[[str], None]) -> None:
     """Every provider and endpoint of the corpus is read without a difference; prints the table."""
     rows: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
     unequal: list[str] = []
@@ -221,6 +222,5 @@ def test_table_by_provider_and_endpoint(capsys: pytest.CaptureFixture[str]) -> N
         lines.append(f"{provider:40}{endpoint:12}{kind:8}{counts}")
     total = sum(rows.values(), Counter[str]())
     lines.append(f"{'total':60}" + "".join(f"{total[c]:>16}" for c in columns))
-    with capsys.disabled():
-        sys.stdout.write("\n\n" + "\n".join(lines) + "\n")
+    figures("\n".join(lines))
     assert unequal == []

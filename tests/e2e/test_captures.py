@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,7 +17,7 @@ from tracelake.ingest.collector import Options, base_urls, start
 from tracelake.model import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 Bench: TypeAlias = "tuple[str, Recording, RecordedProvider]"
@@ -84,7 +83,7 @@ def play(bench: Bench, file: Path, run_ids: list[str | None]) -> list[list[dict[
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_captured_program_gives_the_tree_of_its_capture(
-    bench: Bench, file: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench, file: Path, figures: Callable[[str], None]
 ) -> None:
     """Relay, ingest and inference lose, add and move nothing, for two runs at the same time.
 
@@ -93,6 +92,4 @@ def test_a_captured_program_gives_the_tree_of_its_capture(
     true = found_paths(pure(file))
     for found in (found_paths(spans) for spans in play(bench, file, [new_id(), None])):
         assert found == true, difference(found, true)
-    with capsys.disabled():
-        counts = json.dumps({"spans": true.total(), "deep": max(map(len, true))})
-        print(f"\n{file.stem:<28}{counts}", end="")
+    figures(f"{file.stem:<28}{true.total()} spans, {max(map(len, true))} deep")

@@ -22,7 +22,7 @@ from tracelake.ingest.collector import Options, start
 from tracelake.model import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from tests.programs.trees import Path as TreePath
@@ -113,15 +113,14 @@ def record(bench: Bench, name: str) -> list[Found]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_structure_of_an_unmodified_program(
-    bench: Bench, name: str, capsys: pytest.CaptureFixture[str]
+    bench: Bench, name: str, figures: Callable[[str], None]
 ) -> None:
     """Agents, names, parents, tools with results and errors are right, in each of the runs."""
     true = expected_paths(SCENARIOS[name].tree)
     found = record(bench, name)
-    with capsys.disabled():
-        for one in found:
-            cells = "  ".join(f"{kind} {s!s}" for kind, s in scores(one.paths, true).items())
-            by = "prefix" if one.run.run_id else "process"
-            print(f"\n{name:<22} {by:<8} {cells}  moved {one.moved}", end="")
+    for one in found:
+        cells = "  ".join(f"{kind} {s!s}" for kind, s in scores(one.paths, true).items())
+        by = "prefix" if one.run.run_id else "process"
+        figures(f"{name:<22} {by:<8} {cells}  moved {one.moved}")
     for one in found:
         assert one.paths == true, difference(one.paths, true)

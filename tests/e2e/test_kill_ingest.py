@@ -20,6 +20,7 @@ from tracelake.demo.launch import copy_repository, running_program, running_prov
 from tracelake.ingest.collector import Options, base_urls, start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
@@ -33,9 +34,7 @@ def _ingest(supervisor: int) -> psutil.Process | None:
     return next((c for c in children if "tracelake.ingest" in c.cmdline()), None)
 
 
-def test_killing_ingest_loses_no_call(
-    tmp_path: Path, record_property: pytest.RecordProperty, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_killing_ingest_loses_no_call(tmp_path: Path, figures: Callable[[str], None]) -> None:
     """Every call of every program is in the lake once, whole, whatever happens to ingest."""
     location = locate(tmp_path / "lake")
     collector = start(location, Options(port=0))
@@ -80,14 +79,11 @@ def test_killing_ingest_loses_no_call(
         keys = spans.select("trace_id", "span_id")
         exchanges = lake.exchanges().collect()
         llm = spans.filter(kind="llm")
-        text = (
+        figures(
             f"{KILLS} kills of ingest, {in_mid_run} programs still running at the last one: "
             f"{calls} calls, {exchanges.height} exchanges, {llm.height} llm spans, "
             f"{keys.height - keys.unique().height} duplicates"
         )
-        record_property("kills", text)
-        with capsys.disabled():
-            print("\n" + text)
         assert calls == exchanges.height == llm.height
         assert keys.unique().height == keys.height
         assert exchanges["trace_id"].null_count() == 0

@@ -16,6 +16,7 @@ from tracelake import Lake
 from tracelake.storage.sealer import Sealer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KILLS = 12
@@ -37,7 +38,9 @@ with tracer.agent("boss") as boss:
 
 
 @pytest.mark.e2e
-def test_kill_9_of_a_traced_program_loses_nothing(tmp_path: Path) -> None:
+def test_kill_9_of_a_traced_program_loses_nothing(
+    tmp_path: Path, figures: Callable[[str], None]
+) -> None:
     """Every span whose start or end returned is in the lake, once, before and after the seals."""
     chance = random.Random(7)
     lake, ledgers = Lake(tmp_path / "lake"), []
@@ -70,8 +73,8 @@ def test_kill_9_of_a_traced_program_loses_nothing(tmp_path: Path) -> None:
         lost_starts = len(started - statuses.keys())
         lost_ends = sum(statuses.get(key) != "ok" for key in ended)
         doubled = found.height - len(statuses)
-        print(
-            f"\n{state}: {KILLS} kill -9, acknowledged {len(started)} starts {len(ended)} ends, "
+        figures(
+            f"{state}: {KILLS} kill -9, acknowledged {len(started)} starts {len(ended)} ends, "
             f"lost {lost_starts} starts {lost_ends} ends, doubled {doubled}"
         )
         assert (lost_starts, lost_ends, doubled) == (0, 0, 0)

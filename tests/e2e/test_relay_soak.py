@@ -9,7 +9,6 @@ import contextlib
 import os
 import random
 import socket
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from tests.e2e.relay_support import RelayProcess, Upstream, Wire, ask, relay_and
 from tests.support import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SOAK_S = float(os.environ.get("TRACELAKE_SOAK_S", "60"))
@@ -89,9 +89,7 @@ def soak(relay: RelayProcess, seconds: float) -> None:
         thread.join()
 
 
-def test_random_disconnects_leak_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_random_disconnects_leak_nothing(tmp_path: Path, figures: Callable[[str], None]) -> None:
     """After random disconnects no file, task, connection or memory stays behind."""
     with relay_and_upstream(tmp_path) as (relay, upstream):
         assert isinstance(upstream, Upstream)
@@ -101,8 +99,7 @@ def test_random_disconnects_leak_nothing(
         soak(relay, SOAK_S * 3 / 4)
         after = eventually(lambda: (s := state(relay, process))["clients"] <= 1 and s)
         assert ask(relay.port, "/v1/echo").startswith(b"HTTP/1.1 200")
-    with capsys.disabled():
-        sys.stdout.write(f"\nsoak {SOAK_S:g} s: before {before}, after {after}\n")
+    figures(f"soak {SOAK_S:g} s: before {before}, after {after}")
     assert after["exchanges"] > before["exchanges"]
     assert after["busy"] == 0
     assert after["tasks"] <= before["tasks"]

@@ -24,7 +24,7 @@ from tracelake.lake import Lake
 from tracelake.replay.fork import ForkRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NEEDS = {
@@ -63,7 +63,7 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_unmodified_framework_program_repeats_its_run_without_the_provider(
-    theatre: Theatre, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    theatre: Theatre, tmp_path: Path, name: str, figures: Callable[[str], None]
 ) -> None:
     """Every call matches exactly or by meaning, none reaches the provider, none is left over."""
     scenario = SCENARIOS[name]
@@ -83,9 +83,8 @@ def test_an_unmodified_framework_program_repeats_its_run_without_the_provider(
 
     state = stage.fork(ForkRequest(trace_id, allow_live=False)).wait(RUN_TIMEOUT_S)
 
-    with capsys.disabled():
-        levels = "  ".join(f"{level} {count}" for level, count in sorted(state.counts.items()))
-        print(f"\n{name:<22} calls {calls:>3}  {levels}", end="")
+    levels = "  ".join(f"{level} {count}" for level, count in sorted(state.counts.items()))
+    figures(f"{name:<22} calls {calls:>3}  {levels}")
     log = stage.lake.hot.parent / "forks" / state.run_id / "output.log"
     assert (state.status, state.error) == ("ok", None), log.read_text()
     assert set(state.counts) <= {"exact", "semantic"}

@@ -1,0 +1,41 @@
+"""Figures that tests found: told after all tests, by workers of a parallel run too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PROPERTY = "figures"
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Takes text, of one line or many, that stands in the summary under the test's name."""
+    return lambda text: record_property(_PROPERTY, text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests handed to `figures`, in their order."""
+    reports = [
+        report
+        for group in terminalreporter.stats.values()
+        for report in group
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+    ]
+    told = [
+        (report.nodeid, str(text))
+        for report in reports
+        for name, text in report.user_properties
+        if name == _PROPERTY
+    ]
+    if not told:
+        return
+    terminalreporter.section("figures")
+    for nodeid, text in sorted(told):
+        terminalreporter.write_line(nodeid, bold=True)
+        for line in text.splitlines():
+            terminalreporter.write_line(f"  {line}".rstrip())
