@@ -15,7 +15,7 @@ from app import service
 from tracelake.ingest import collector
 from tracelake.ingest.recover import exchange_of_row
 from tracelake.replay.answer import read_whole
-from tracelake.replay.compare import Comparison, compare, pair_diff
+from tracelake.replay.compare import Comparison, pair_diff
 from tracelake.replay.fork import (
     Fork,
     ForkPlan,
@@ -25,6 +25,7 @@ from tracelake.replay.fork import (
     plan_fork,
     start_fork,
 )
+from tracelake.replay.sides import compare_sides, read_side
 from tracelake.replay.source import call_to_fork, spans_of
 from tracelake.wire import read_request
 
@@ -164,26 +165,21 @@ def recorded(trace_id: str, span_id: str) -> Recorded | None:
 
 def compared(before: str, after: str) -> Comparison | None:
     """Two traces side by side; None while one of them has no spans."""
-    sides = [(_row(one), spans_of(service.lake(), one)) for one in (before, after)]
-    if not all(rows and spans for rows, spans in sides):
-        return None
-    (first, first_spans), (second, second_spans) = sides
-    return compare(first[0], first_spans, second[0], second_spans)
+    sides = [read_side(service.lake(), one) for one in (before, after)]
+    return compare_sides(sides[0], sides[1]) if sides[0] and sides[1] else None
 
 
 def pair(comparison: Comparison, before: str | None, after: str | None) -> dict[str, list[Chunk]]:
     """Differences by words of two spans of a comparison."""
-    sides = ((comparison.before_trace, before), (comparison.after_trace, after))
-    found = [
-        next((s for s in spans_of(service.lake(), trace) if s["span_id"] == span), None)
-        for trace, span in sides
-    ]
-    return pair_diff(found[0], found[1])
+    traces = (comparison.before_trace, comparison.after_trace)
+    sides = [spans_by_id(trace) for trace in traces]
+    return pair_diff(sides[0].get(before or ""), sides[1].get(after or ""))
 
 
 def spans_by_id(trace_id: str) -> dict[str, dict[str, Any]]:
     """The spans of a trace by id, in start order."""
-    return {str(span["span_id"]): span for span in spans_of(service.lake(), trace_id)}
+    side = read_side(service.lake(), trace_id)
+    return side.by_id if side else {}
 
 
 def log_of(run_id: str) -> str:

@@ -16,12 +16,12 @@ from tracelake.config import locate
 from tracelake.errors import ConfigError, NotInLake
 from tracelake.ingest.collector import ensure_running
 from tracelake.replay.answer import parse_whole
-from tracelake.replay.compare import Comparison, compare
 from tracelake.replay.compare_page import render_page
 from tracelake.replay.conversation import load_tools
 from tracelake.replay.fork import ForkRequest, forks_of, plan_fork, start_fork
 from tracelake.replay.reissue import replay_conversation
 from tracelake.replay.session import Edit
+from tracelake.replay.sides import compare_sides, read_side
 from tracelake.replay.source import find_trace_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from tracelake.cli.options import Commands
     from tracelake.lake import Lake
+    from tracelake.replay.compare import Comparison
     from tracelake.replay.fork import Fork, ForkPlan, ForkState
+    from tracelake.replay.sides import Side
 
 #: Keys of whole answers, one for each wire format: text files without them are an answer's text.
 _BODY_KEYS = frozenset({"content", "choices", "output", "message", "response"})
@@ -274,7 +276,7 @@ def _forks(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     lake = open_lake(arguments)
     sides = [_side(lake, one) for one in (arguments.before, arguments.after)]
-    comparison = compare(*sides[0], *sides[1])
+    comparison = compare_sides(sides[0], sides[1])
     if arguments.json:
         print_json(comparison.to_json())
     elif arguments.html:
@@ -284,14 +286,16 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _side(lake: Lake, wanted: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    rows = lake.traces().collect().rows(named=True)
-    found = [row for row in rows if row["trace_id"] == wanted]
-    found = found or [row for row in rows if str(row["trace_id"]).startswith(wanted)]
+def _side(lake: Lake, wanted: str) -> Side:
+    rows = lake.traces().select("trace_id").collect()["trace_id"].to_list()
+    found = [one for one in rows if one == wanted] or [r for r in rows if r.startswith(wanted)]
     if len(found) != 1:
         problem = "several traces start with" if found else "no trace"
         raise NotInLake(f"{problem} {wanted!r}: `tracelake ls` lists them")
-    return found[0], lake.trace(str(found[0]["trace_id"])).rows(named=True)
+    side = read_side(lake, found[0])
+    if side is None:
+        raise NotInLake(f"trace {found[0]} has no spans")
+    return side
 
 
 def _show(comparison: Comparison) -> None:

@@ -338,6 +338,7 @@ def _description(specification: Specification, plan: CopyPlan) -> dict[str, Any]
         "allow_live": specification.allow_live,
         "copy": plan.kind,
         "cwd": str(plan.cwd),
+        "paths": plan.paths,
         "status": "running",
         "runner_pid": os.getpid(),
     }
