@@ -130,3 +130,18 @@ def test_nobody_outlives_who_started_it(tmp_path: Path, victim: str) -> None:
         psutil.Process(program.pid if victim == "program" else supervisor).kill()
         _, alive = psutil.wait_procs(family, timeout=20)
         assert alive == []
+
+
+def test_a_run_says_when_its_providers_are_not_the_collectors(tmp_path: Path) -> None:
+    """Options that an adopted collector cannot heed are not dropped in silence."""
+    lake = str(tmp_path / "lake")
+    run = [sys.executable, "-m", "tracelake.cli", "run", "--lake", lake, "--port", "0"]
+    with start(locate(lake), Options(port=0)):
+        said = [
+            subprocess.run(
+                [*run, *options, "--", "true"], capture_output=True, text=True, check=True
+            ).stderr
+            for options in ((), ("--openai-backend", "http://127.0.0.1:9/v1"))
+        ]
+    assert "its own providers are used" not in said[0]
+    assert "its own providers are used" in said[1]

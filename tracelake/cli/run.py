@@ -41,7 +41,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if not command:
         raise ConfigError("no program given: write `tracelake run -- CMD ARGS`")
     location = locate(arguments.lake)
-    collector = ensure_running(location, replace(collector_options(arguments), any_port=True))
+    options = replace(collector_options(arguments), any_port=True)
+    collector = ensure_running(location, options)
+    if not collector.is_owned and options.names_providers:
+        note(
+            f"tracelake: the collector of this lake already runs at {collector.state.relay}; "
+            "its own providers are used, not those given here"
+        )
     try:
         return _record(arguments, command, collector)
     finally:

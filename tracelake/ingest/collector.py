@@ -58,6 +58,11 @@ class Options:
     openai_backend: str | None = None
     upstreams: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def names_providers(self) -> bool:
+        """Whether a provider is given, which a collector that runs already would not know."""
+        return bool(self.anthropic_backend or self.openai_backend or self.upstreams)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
