@@ -26,6 +26,8 @@ BODIES: Final = frozenset(
     {"request", "system", "messages", "tools", "parameters", "result", "attributes"}
 )
 _RESPONSE_CHARS: Final = 600
+#: Calls and tools of one agent with nodes of their own.
+STACK_AFTER: Final = 150
 
 
 class LiveTrace:
@@ -41,7 +43,7 @@ class LiveTrace:
         self.trace_id = trace_id
         self.epoch = uuid.uuid4().hex[:12]
         self.touched = 0.0
-        self._graph = GraphBuilder(trace_id)
+        self._graph = GraphBuilder(trace_id, stack_after=STACK_AFTER)
         self._spans: dict[str, FoldedSpan | dict[str, Any]] = {}
         self._early: list[Mapping[str, Any]] | None = []  # events that came before `load` was done
         self._lock = threading.RLock()

@@ -7,11 +7,14 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from app.routes import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Param:
@@ -19,12 +22,27 @@ class Param:
 
     TRACE = "trace"
     SPAN = "span"
+    FORMAT = "format"
+    AGENT = "agent"  # may be repeated
     TOKEN = "token"  # noqa: S105 - a name
 
 
 def param(name: str) -> str | None:
     """The value of a URL parameter, None when absent or empty."""
     return st.query_params.get(name) or None
+
+
+def params(name: str) -> list[str]:
+    """All values of a URL parameter that may be repeated."""
+    return st.query_params.get_all(name)
+
+
+def set_list(name: str, values: Sequence[str]) -> None:
+    """Set a URL parameter once for each value; none removes it."""
+    if values:
+        st.query_params[name] = list(values)
+    else:
+        st.query_params.pop(name, None)
 
 
 def set_params(**values: str | None) -> None:
@@ -34,6 +52,16 @@ def set_params(**values: str | None) -> None:
             st.query_params.pop(name, None)
         elif st.query_params.get(name) != value:
             st.query_params[name] = value
+
+
+def replay_edit_key(span_id: str, what: str) -> str:
+    """Key of the text that Replay offers to edit; another page may fill it in before it opens.
+
+    Args:
+        span_id: Of the step to rerun from.
+        what: What is edited, as Replay's control names it.
+    """
+    return f"replay-edit-{span_id}-{what}"
 
 
 def session_token() -> str:

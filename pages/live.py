@@ -43,6 +43,7 @@ def workspace(trace_id: str, *, polling: bool) -> None:
         document=document,
         actions=detail.actions(),
         statuses=live_bar.statuses(),
+        agents=state.params(state.Param.AGENT),
         elements=elements,
         height=HEIGHT,
     )

@@ -45,6 +45,7 @@ def graph(
     document: dict[str, Any] | None = None,
     actions: Sequence[str] = (),
     statuses: Sequence[str] = (),
+    agents: Sequence[str] = (),
     elements: dict[str, Any] | None = None,
     height: str = "640px",
 ) -> GraphState:
@@ -61,6 +62,7 @@ def graph(
         document: The chosen span as `span_document` makes it, for pages without a WebSocket.
         actions: Buttons of the detail panel: `playground`, `replay`.
         statuses: Nodes of another status are dimmed; empty shows all.
+        agents: Nodes of other agents are dimmed; empty shows all.
         elements: A message of `LiveTrace.message`, for pages without a WebSocket.
         height: CSS height.
     """
@@ -75,11 +77,13 @@ def graph(
             "document": _as_text(document),
             "actions": dict.fromkeys(actions, True),
             "show": list(statuses),
+            "agents": list(agents),
             "elements": _as_text(elements),
             "height": height,
         },
-        default={"selected": None, "transport": None, "layout": "lanes"},
+        default={"selected": None, "agents": None, "transport": None, "layout": "lanes"},
         on_selected_change=partial(_select, key),
+        on_agents_change=partial(_pick, key),
         on_transport_change=_noted,
         on_layout_change=_noted,
         on_action_change=partial(_ask, key),
@@ -125,6 +129,13 @@ def _select(key: str) -> None:
     if node is not None:
         state.put(_CHOSEN, node)
         state.set_params(**{state.Param.SPAN: node.removesuffix(_ANSWER) or None})
+
+
+def _pick(key: str) -> None:
+    """The agents that stand out are kept in the URL."""
+    agents = (state.get(key) or {}).get("agents")
+    if agents is not None:
+        state.set_list(state.Param.AGENT, agents)
 
 
 def _ask(key: str) -> None:

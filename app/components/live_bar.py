@@ -66,7 +66,8 @@ def _selector(known: str) -> None:
 def _chosen(key: str, titles: Mapping[str, str], known: str) -> None:
     trace_id = state.get(key)
     if trace_id in titles and trace_id != known:
-        state.set_params(**{state.Param.TRACE: trace_id, state.Param.SPAN: None})
+        params = {state.Param.TRACE: trace_id, state.Param.SPAN: None, state.Param.AGENT: None}
+        state.set_params(**params)
 
 
 def _title(row: dict[str, Any] | None, trace_id: str) -> str:
@@ -95,8 +96,8 @@ def _counters(trace_id: str, was_running: bool, newest: str | None) -> None:
     cells = (
         ("LLM calls", text.count(totals["calls"])),
         ("Tool calls", text.count(totals["tools"])),
-        ("Tokens in", text.count(totals["tokens_input"])),
-        ("Tokens out", text.count(totals["tokens_output"])),
+        ("Tokens in", text.count(totals["tokens_input"] or None)),
+        ("Tokens out", text.count(totals["tokens_output"] or None)),
         ("Cost", text.cost(totals["cost_usd"])),
         ("Errors", text.count(totals["errors"])),
         ("Elapsed", text.duration(None if elapsed is None else elapsed * 1000)),

@@ -289,6 +289,79 @@ def test_two_thousand_nodes_are_built_in_a_blink() -> None:
     assert took < 2, f"{took:.3f} s of one core"
 
 
+def long_run(calls: int) -> list[dict[str, Any]]:
+    """An agent that makes so many calls with a tool each; every third one says nothing."""
+    spans = [agent("root", 0, role="orchestrator")]
+    for index in range(calls):
+        at, answer = 1.0 + index, "" if index % 3 == 0 else "ok"
+        call = span(f"c{index}", "llm", at, at + 0.5, parent_id="root", response=answer)
+        tool = span(f"t{index}", "tool", at + 0.6, at + 0.8, parent_id="root", tool_name="grep")
+        spans += [{**call, "tokens_input": 10}, tool]
+    return spans
+
+
+def test_a_long_run_goes_on_in_stacks() -> None:
+    """After so many calls and tools the next ones share a node, which sums them up."""
+    graph = GraphBuilder("t", stack_after=20)
+    spans = long_run(200)
+    spans[-1] |= {"status": "error", "error": "no such file"}
+    graph.apply_all(spans)
+    nodes = {node["id"]: node for node in graph.since(0).nodes}
+    stacks = [node for node in nodes.values() if node["type"] == "stack"]
+    assert [stack["label"] for stack in stacks] == [
+        "21 to 120", "121 to 220", "221 to 320", "321 to 400",
+    ]  # fmt: skip
+    assert [(stack["calls"], stack["tools"], stack["errors"]) for stack in stacks] == [
+        (50, 50, 0), (50, 50, 0), (50, 50, 0), (40, 40, 1),
+    ]  # fmt: skip
+    assert [stack["status"] for stack in stacks] == ["ok", "ok", "ok", "error"]
+    assert stacks[0]["tokens_input"] == 500
+    assert nodes["t9"]["stack"] is None
+    assert nodes["c10"]["stack"] == nodes["t10"]["stack"] == stacks[0]["id"]
+    assert nodes["c11:response"]["stack"] == stacks[0]["id"]
+    assert sum(node["stack"] is None for node in nodes.values()) == 1 + 20 + 6 + len(stacks)
+    assert graph.hierarchy().keys() == {key for key, node in nodes.items() if not node["stack"]}
+
+
+def test_nothing_moves_when_a_stack_grows() -> None:
+    """Nodes keep their places, in the lanes and in their stack's column, and never overlap."""
+    graph = GraphBuilder("t", stack_after=6)
+    places: dict[str, Any] = {}
+    for row in long_run(150):
+        for node in graph.apply(row).nodes:
+            place = (node["x"], node["y"])
+            assert places.setdefault(node["id"], place) == place
+    columns: dict[str | None, list[Any]] = {}
+    for node in graph.since(0).nodes:
+        columns.setdefault(node["stack"], []).append((node["x"], node["y"]))
+    assert len(columns) == 4
+    for column in columns.values():
+        assert len(set(column)) == len(column)
+
+
+def test_a_call_of_another_agent_ends_a_stack() -> None:
+    """What follows a delegation stands below it: the order of work can still be read."""
+    graph = GraphBuilder("t", stack_after=4)
+    spans = long_run(10)
+    spans.append(agent("helper", 11.7, 11.9, parent_id="t9", role="agent"))
+    spans += [span("inner", "llm", 11.75, 11.8, parent_id="helper", agent_name="helper")]
+    spans += [span("after", "llm", 13, 14, parent_id="root", response="ok")]
+    graph.apply_all(spans)
+    nodes = {node["id"]: node for node in graph.since(0).nodes}
+    assert nodes["t9"]["stack"] is not None
+    assert nodes["after"]["stack"] not in {None, nodes["t9"]["stack"]}
+    assert nodes[nodes["after"]["stack"]]["y"] > nodes["inner"]["y"]
+
+
+def test_one_call_with_thousands_of_tools_is_stacked_too() -> None:
+    """A program without model calls, or with one that calls many tools, stays readable as well."""
+    graph = GraphBuilder("t", stack_after=20)
+    spans = [agent("root", 0)]
+    spans += [span(f"t{n}", "tool", 1 + n, 1.5 + n, parent_id="root") for n in range(1000)]
+    graph.apply_all(spans)
+    assert sum(node["stack"] is None for node in graph.since(0).nodes) < 130
+
+
 def test_styles_are_as_promised() -> None:
     """Shapes and lines of the five node types and three edge types never change by accident."""
     shapes = {name: style.shape for name, style in NODE_STYLES.items()}

@@ -1,9 +1,8 @@
 """Builds the graph of one trace from its spans, change by change.
 
 The builder follows how the program worked: an agent's first call hangs on the agent, its answer
-stands beside it, the tools it calls hang on the answer, and the next call gathers what they
-returned. A sub-agent hangs on the tool or answer that delegated to it, and its last answer flows
-into the caller's next call.
+stands beside it, the tools it calls hang on the answer, and the next call gathers what they gave.
+A sub-agent hangs on what delegated to it; its last answer flows into the caller's next call.
 
 Invariants:
 - Elements are only added or replaced, never taken away; a node keeps the place it got first.
@@ -17,12 +16,21 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tracelake.graph.delta import Delta, Elements
-from tracelake.graph.elements import ANSWER, Lane, lane_element, node_element, span_of
-from tracelake.graph.facts import Facts, read_facts
-from tracelake.graph.route import route
-from tracelake.graph.style import NODE_STYLES, EdgeType, NodeType
+from tracelake.graph.elements import (
+    ANSWER,
+    Lane,
+    groups_of,
+    is_below,
+    lane_element,
+    node_element,
+    span_of,
+)
+from tracelake.graph.facts import Facts, by_start, read_facts
+from tracelake.graph.route import is_blocked, route
+from tracelake.graph.stacks import Stacks
+from tracelake.graph.style import NODE_STYLES, STACK_STYLE, EdgeType, NodeType
 from tracelake.graph.totals import Totals
-from tracelake.layout import Group, LaneLayout, Place, beside, hierarchy
+from tracelake.layout import LaneLayout, Place, beside, hierarchy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,16 +42,22 @@ if TYPE_CHECKING:
 class GraphBuilder:
     """The growing graph of one trace.
 
+    Args:
+        trace_id: The trace.
+        stack_after: Calls and tools of an agent that get nodes of their own; later ones are put
+            into stacks (`tracelake.graph.stacks`). None for no stacks.
+
     Attributes:
         trace_id: The trace.
         totals: Counts, tokens, cost and errors of the whole trace; auxiliary calls left out.
     """
 
-    def __init__(self, trace_id: str) -> None:
+    def __init__(self, trace_id: str, *, stack_after: int | None = None) -> None:
         self.trace_id = trace_id
         self.totals = Totals()
         self._elements = Elements()
         self._layout = LaneLayout()
+        self._stacks = Stacks(stack_after)
         self._facts: dict[str, Facts] = {}
         self._places: dict[str, Place] = {}
         self._lanes: dict[str, Lane] = {}
@@ -67,7 +81,7 @@ class GraphBuilder:
     def apply_all(self, spans: Iterable[Mapping[str, Any]]) -> Delta:
         """Take several spans in, earliest start first; gives what changed."""
         before = self.seq
-        for facts in sorted(map(read_facts, spans), key=_by_start):
+        for facts in sorted(map(read_facts, spans), key=by_start):
             self._take(facts)
         return self.since(before)
 
@@ -81,15 +95,11 @@ class GraphBuilder:
 
     def hierarchy(self) -> dict[str, tuple[float, float]]:
         """Places of all nodes in the second layout, by node id."""
-        groups: dict[str, Group] = {}
-        pending = [lane.id for lane in reversed(self._lanes.values()) if lane.caller is None]
-        while pending:
-            lane = self._lanes[pending.pop()]
-            groups[lane.id] = Group(head=lane.head, members=lane.members, children=lane.children)
-            pending += reversed(lane.children)
-        nodes = self._elements.all("nodes")
-        sizes = {key: NODE_STYLES[node["type"]].size for key, node in nodes.items()}
-        return {key: (place.x, place.y) for key, place in hierarchy(groups, sizes).items()}
+        looks = {**NODE_STYLES, "stack": STACK_STYLE}
+        drawn = [n for n in self._elements.all("nodes").values() if n["stack"] is None]
+        sizes = {node["id"]: looks[node["type"]].size for node in drawn}
+        places = hierarchy(groups_of(self._lanes), sizes)
+        return {key: (place.x, place.y) for key, place in places.items()}
 
     def _take(self, facts: Facts) -> None:
         self._facts[facts.span_id] = facts
@@ -115,7 +125,6 @@ class GraphBuilder:
         if facts.role == "orchestrator" or (facts.role is None and facts.parent_id is None):
             node = "orchestrator"
             self.totals.root(facts)
-        self._count(lane, facts)
         self._put_node(facts.span_id, node, facts, lane)
         if is_new:
             if lane.members:  # its calls came first
@@ -129,7 +138,8 @@ class GraphBuilder:
         if lane_id is None:
             lane_id = self._by_name.get(facts.agent)
         lane = self._lanes.get(lane_id) if lane_id else None
-        is_free = lane is not None and lane.head is None and facts.parent_id not in lane.members
+        inside = lane is not None and self._lane_ids.get(facts.parent_id or "") == lane.id
+        is_free = lane is not None and lane.head is None and not inside
         return lane if is_free else None
 
     def _set_head(self, lane: Lane, facts: Facts) -> None:
@@ -151,19 +161,13 @@ class GraphBuilder:
             self._orphans.setdefault(head.parent_id, []).append(lane.id)
             return
         caller = self._known_lane(head.parent_id)
-        if caller and lane.caller is None and not self._is_below(caller, lane):
+        if caller and lane.caller is None and not is_below(caller, lane, self._lanes):
             lane.caller, lane.depth = caller.id, caller.depth + 1
             caller.children.append(lane.id)
             self._put_lane(lane)
         source = self._delegating_node(head)
         if source and source != head.span_id:
             self._put_edge(source, head.span_id, "delegation", inferred=head.inferred)
-
-    def _is_below(self, lane: Lane, other: Lane) -> bool:
-        """Whether a lane is another one or was called from it, however far down."""
-        while lane is not other and lane.caller is not None:
-            lane = self._lanes[lane.caller]
-        return lane is other
 
     def _delegating_node(self, facts: Facts) -> str | None:
         if facts.parent_id is None:
@@ -179,7 +183,6 @@ class GraphBuilder:
         sources = self._sources(facts, lane) if is_new else []
         if is_new:
             self._place(node_id, "llm", lane, "spine", start=facts.start)
-        self._count(lane, facts)
         self._put_node(node_id, "llm", facts, lane)
         for source in sources:
             inferred = facts.inferred or self._facts[span_of(source)].inferred
@@ -198,7 +201,8 @@ class GraphBuilder:
         answer = f"{facts.span_id}{ANSWER}"
         if answer not in self._places:
             self._places[answer] = beside(self._places[facts.span_id])
-            lane.add_answer(facts.span_id, answer)
+            if self._stacks.of(facts.span_id) is None:
+                lane.add_answer(facts.span_id, answer)
             if lane.speaker == facts.span_id:
                 lane.speaker = answer
             lane.tips = [answer if tip == facts.span_id else tip for tip in lane.tips]
@@ -210,7 +214,6 @@ class GraphBuilder:
         is_new = node_id not in self._places
         if is_new:
             self._place(node_id, "tool", lane, "side")
-        self._count(lane, facts)
         self._put_node(node_id, "tool", facts, lane)
         self._close_delegated(node_id, facts)
         if not is_new:
@@ -243,7 +246,7 @@ class GraphBuilder:
         if parent in self._places and parent not in self._agent_lane:
             return [parent]
         start = facts.start if facts.start is not None else math.inf
-        taken = [tip for tip in lane.tips if self._ended_by(tip, start)]
+        taken = [tip for tip in lane.tips if self._facts[span_of(tip)].has_ended_by(start)]
         lane.tips = [tip for tip in lane.tips if tip not in taken]
         for child in (self._lanes[key] for key in lane.children):
             done = self._layout.lanes[child.id].ended_at <= start
@@ -258,12 +261,6 @@ class GraphBuilder:
         """Whether what flows from a node into the lane's next call is an outcome of other work."""
         node = self._elements.all("nodes")[source]
         return node["type"] == "tool" or node["lane"] != lane.id
-
-    def _ended_by(self, node: str, moment: float) -> bool:
-        facts = self._facts[span_of(node)]
-        if facts.drawn == "agent":
-            return True
-        return facts.is_over and (facts.end is None or facts.end <= moment)
 
     def _lane_of(self, facts: Facts) -> Lane:
         """The lane of a call or tool: its agent's, else one that waits for its agent."""
@@ -316,6 +313,7 @@ class GraphBuilder:
         if caller:
             caller.children.append(lane_id)
         if delegated_by:
+            self._stacks.close_at(delegated_by)
             self._delegated.setdefault(delegated_by, []).append(lane_id)
             self._close_delegated(delegated_by, self._facts[delegated_by])
         size = NODE_STYLES["orchestrator" if facts.parent_id is None else "agent"].size
@@ -325,17 +323,35 @@ class GraphBuilder:
     def _place(
         self, node_id: str, node: NodeType, lane: Lane, column: Column, start: float | None = None
     ) -> None:
-        size = NODE_STYLES[node].size
-        self._places[node_id] = self._layout.place_below(lane.id, column, size, start=start)
-        lane.members.append(node_id)
+        size, place_below = NODE_STYLES[node].size, self._layout.place_below
+        stack = self._stacks.take(node_id, lane.id, is_call=node == "llm")
+        if stack is None:
+            self._places[node_id] = place_below(lane.id, column, size, start=start)
+            lane.members.append(node_id)
+            return
+        if stack.id not in self._places:
+            below = place_below(lane.id, "spine", STACK_STYLE.size, start=start)
+            self._places[stack.id] = below
+            lane.members.append(stack.id)
+        self._places[node_id] = self._stacks.place(stack, column, size)
 
     def _note_end(self, node_id: str, node: NodeType, facts: Facts) -> None:
-        if facts.end is not None:
-            self._layout.ended(self._places[node_id], NODE_STYLES[node].size, facts.end)
+        if facts.end is None:
+            return
+        stack = self._stacks.of(node_id)
+        size = STACK_STYLE.size if stack else NODE_STYLES[node].size
+        self._layout.ended(self._places[stack.id if stack else node_id], size, facts.end)
 
     def _put_node(self, node_id: str, node: NodeType, facts: Facts, lane: Lane) -> None:
-        place = self._places[node_id]
-        self._elements.put("nodes", node_element(node_id, node, facts, lane, place))
+        lane.totals.count(facts)
+        self.totals.count(facts)
+        place, stack = self._places[node_id], self._stacks.of(facts.span_id)
+        key = stack.id if stack else None
+        self._elements.put("nodes", node_element(node_id, node, facts, lane, place, stack=key))
+        if stack is not None:
+            stack.count(facts)
+            whole = self._stacks.element(stack, lane.name, self._places[stack.id])
+            self._elements.put("nodes", whole)
         for edge_id in self._incoming.get(node_id, ()):
             self._elements.put(
                 "edges", {**self._elements.all("edges")[edge_id], "status": facts.status}
@@ -363,35 +379,21 @@ class GraphBuilder:
 
     def _route(self, source: str, target: str, kind: EdgeType) -> str:
         start, end = self._places[source], self._places[target]
+        stack = self._stacks.of(span_of(target))
+        if self._stacks.of(span_of(source)) is not stack:
+            return "straight"  # one of them is drawn elsewhere
+        lane = self._lanes[self._elements.all("nodes")[target]["lane"]]
+        members = reversed(stack.members if stack else lane.members)
         return route(
             start,
             end,
             kind,
             from_tool=self._facts[span_of(source)].drawn == "tool",
-            blocked=start.x == end.x and self._is_blocked(start, end, target),
+            blocked=is_blocked(start, end, (self._places[other] for other in members)),
         )
-
-    def _is_blocked(self, start: Place, end: Place, target: str) -> bool:
-        """Whether a node stands between two places one above the other."""
-        lane = self._lanes[self._elements.all("nodes")[target]["lane"]]
-        for other in reversed(lane.members):
-            place = self._places[other]
-            if place.y <= start.y:
-                return False
-            if place.x == start.x and place.y < end.y:
-                return True
-        return False
-
-    def _count(self, lane: Lane, facts: Facts) -> None:
-        lane.totals.count(facts)
-        self.totals.count(facts)
 
     def _put_lane(self, lane: Lane) -> None:
         place = self._layout.lanes[lane.id]
         head = self._facts.get(lane.head or "")
         status = head.status if head else "running"
         self._elements.put("lanes", lane_element(lane, place, status))
-
-
-def _by_start(facts: Facts) -> tuple[float, bool]:
-    return (facts.start if facts.start is not None else math.inf, facts.drawn != "agent")

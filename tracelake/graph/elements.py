@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tracelake.graph.totals import Totals
-from tracelake.layout import LANE_LEFT, LANE_WIDTH
+from tracelake.layout import LANE_LEFT, LANE_WIDTH, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tracelake.graph.delta import Element
     from tracelake.graph.facts import Facts
     from tracelake.graph.style import NodeType
@@ -52,8 +54,37 @@ class Lane:
         self.members.insert(at or len(self.members), answer)
 
 
-def node_element(node_id: str, node: NodeType, facts: Facts, lane: Lane, place: Place) -> Element:
-    """A node; an answer's node shows the answer of its call."""
+def is_below(lane: Lane, other: Lane, lanes: Mapping[str, Lane]) -> bool:
+    """Whether a lane is another one or was called from it, however far down."""
+    while lane is not other and lane.caller is not None:
+        lane = lanes[lane.caller]
+    return lane is other
+
+
+def groups_of(lanes: dict[str, Lane]) -> dict[str, Group]:
+    """The lanes as the second layout wants them, callers first."""
+    groups: dict[str, Group] = {}
+    pending = [lane.id for lane in reversed(lanes.values()) if lane.caller is None]
+    while pending:
+        lane = lanes[pending.pop()]
+        groups[lane.id] = Group(head=lane.head, members=lane.members, children=lane.children)
+        pending += reversed(lane.children)
+    return groups
+
+
+def node_element(
+    node_id: str,
+    node: NodeType,
+    facts: Facts,
+    lane: Lane,
+    place: Place,
+    *,
+    stack: str | None = None,
+) -> Element:
+    """A node; an answer's node shows the answer of its call.
+
+    With the id of a `stack` its place is relative to that stack's column.
+    """
     is_answer = node == "response"
     return {
         "id": node_id,
@@ -63,6 +94,7 @@ def node_element(node_id: str, node: NodeType, facts: Facts, lane: Lane, place: 
         "x": place.x,
         "y": place.y,
         "lane": lane.id,
+        "stack": stack,
         "span_id": facts.span_id,
         "agent": lane.name,
         "inferred": facts.inferred and not is_answer,

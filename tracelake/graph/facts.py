@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -60,6 +61,12 @@ class Facts:
         """Whether the span has ended, for all that is known."""
         return self.status in TERMINAL
 
+    def has_ended_by(self, moment: float) -> bool:
+        """Whether its outcome was there at a moment; an agent hands on what it got at once."""
+        if self.drawn == "agent":
+            return True
+        return self.is_over and (self.end is None or self.end <= moment)
+
     @property
     def is_error(self) -> bool:
         """Whether it ended in an error."""
@@ -112,6 +119,11 @@ def read_facts(span: Mapping[str, Any]) -> Facts:
         auxiliary=bool(span.get("auxiliary")),
         match=span.get("match"),
     )
+
+
+def by_start(facts: Facts) -> tuple[float, bool]:
+    """Sorts by start, unknown ones last; an agent before what begins with it."""
+    return (facts.start if facts.start is not None else math.inf, facts.drawn != "agent")
 
 
 def shorten(text: str, chars: int) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from tracelake.layout import LANE_DX, SIDE_DX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tracelake.graph.style import EdgeType
     from tracelake.layout import Place
 
@@ -39,3 +41,21 @@ def route(start: Place, end: Place, kind: EdgeType, *, from_tool: bool, blocked:
     if start.x > end.x:
         return "collect" if from_tool else "onward"
     return "straight"
+
+
+def is_blocked(start: Place, end: Place, between: Iterable[Place]) -> bool:
+    """Whether a node stands between two places one above the other.
+
+    Args:
+        start: Upper place.
+        end: Lower place.
+        between: Places of the other nodes, from the lowest up.
+    """
+    if start.x != end.x:
+        return False
+    for place in between:
+        if place.y <= start.y:
+            return False
+        if place.x == start.x and place.y < end.y:
+            return True
+    return False

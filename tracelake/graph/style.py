@@ -106,6 +106,17 @@ NODE_STYLES: Final[dict[NodeType, NodeStyle]] = {
     ),
 }
 
+#: Many calls of one agent in one node, see `tracelake.graph.stacks`.
+STACK_STYLE: Final = NodeStyle(
+    title="Many calls: click to open",
+    shape="rounded",
+    width=164,
+    height=48,
+    fill=("#ede9fe", "#2c2548"),
+    border=("#7c3aed", "#a78bfa"),
+    text=("#4c1d95", "#e4dcff"),
+)
+
 EDGE_STYLES: Final[dict[EdgeType, EdgeStyle]] = {
     "request": EdgeStyle("Request", "solid", 1.6, ("#64748b", "#94a3b8")),
     "response": EdgeStyle("Response", "dashed", 1.6, ("#64748b", "#94a3b8")),
@@ -116,6 +127,8 @@ EDGE_STYLES: Final[dict[EdgeType, EdgeStyle]] = {
 def style_table() -> dict[str, Any]:
     """Both tables as plain JSON, for renderers in the browser."""
     return {
-        "nodes": {name: asdict(style) for name, style in NODE_STYLES.items()},
+        "nodes": {
+            name: asdict(style) for name, style in [*NODE_STYLES.items(), ("stack", STACK_STYLE)]
+        },
         "edges": {name: asdict(style) for name, style in EDGE_STYLES.items()},
     }

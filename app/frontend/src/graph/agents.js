@@ -4,7 +4,7 @@ import { h, icon, ICONS } from "../shared/dom.js";
 import { count } from "../shared/format.js";
 
 export class AgentMenu {
-  /** @param onChange Called with the chosen names, null for all. */
+  /** @param onChange Called with the chosen names, none for all. */
   constructor(onChange) {
     this.onChange = onChange;
     this.chosen = new Set();
@@ -68,13 +68,20 @@ export class AgentMenu {
     this.list.replaceChildren(...rows, all);
   }
 
+  /** Choose these names without telling anybody. */
+  pick(names) {
+    this.chosen = new Set(names);
+    if (!this.list.hidden) this.fill();
+    this.describe();
+  }
+
   choose(name, wanted) {
     if (name === null) this.chosen.clear();
     else if (wanted) this.chosen.add(name);
     else this.chosen.delete(name);
     if (name === null) this.fill();
     this.describe();
-    this.onChange(this.chosen.size ? [...this.chosen] : null);
+    this.onChange([...this.chosen]);
   }
 
   describe() {

@@ -73,6 +73,7 @@ export function buildFrame(root, actions) {
     probe: h("i"),
     timelineButton,
     legendButton,
+    ticker: h("div", { class: "tl-ticker", role: "log", "aria-live": "off", "aria-label": "What happened last", hidden: true }),
     grip: h("div", { class: "tl-grip", title: "Drag to resize" }),
     timeline: h("div", { class: "tl-timeline" }),
     sideGrip: h("div", { class: "tl-side-grip", title: "Drag to resize", hidden: true }),
@@ -106,7 +107,7 @@ export function buildFrame(root, actions) {
     legendButton,
   );
   errors.hidden = true;
-  const main = h("div", { class: "tl-main" }, parts.stage, parts.grip, parts.timeline);
+  const main = h("div", { class: "tl-main" }, parts.stage, parts.ticker, parts.grip, parts.timeline);
   root.replaceChildren(parts.probe, parts.bar, h("div", { class: "tl-body" }, main, parts.sideGrip, parts.detail));
   search.addEventListener("input", () => actions.find(search.value));
   search.addEventListener("keydown", (event) => {
@@ -178,7 +179,7 @@ export function showTip(parts, node) {
     ["error", data.error || null],
   ].filter(([, value]) => value);
   parts.tip.replaceChildren(
-    h("strong", {}, data.label),
+    h("strong", {}, data.type === "stack" ? `Calls ${data.label}: click to open` : data.label),
     h("dl", {}, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])),
   );
   parts.tip.hidden = false;

@@ -38,6 +38,7 @@ export class Filter {
   /** Fade what had not begun at a moment (epoch milliseconds); null for now. */
   setMoment(moment) {
     this.moment = moment;
+    this.newest = null;
     this.cy.batch(() => {
       this.cy.nodes().forEach((node) => this.applyMoment(node));
       this.cy.edges().forEach((edge) => {
@@ -50,6 +51,8 @@ export class Filter {
     const { start_ms: start, end_ms: end, type } = node.data();
     const begins = type === "response" ? (end ?? start) : start;
     const past = this.moment === null;
+    if (!past && start <= this.moment && type !== "response" && type !== "stack" && !(start < this.newest?.data("start_ms")))
+      this.newest = node;
     node.toggleClass("future", !past && begins > this.moment);
     node.toggleClass("busy", !past && type !== "response" && start <= this.moment && (end ?? Infinity) > this.moment);
   }

@@ -1,8 +1,9 @@
 // The graph of a trace as a Streamlit component (components v2): one mount over a whole run.
 //
 // data     {trace, path, token, style, elements? (JSON text), selected, document? (JSON text),
-//           actions: {playground, replay}, show, height}
-// state    selected: id of a node, "" for none; transport: live | polling; layout: lanes | hierarchy
+//           actions: {playground, replay}, show, agents, height}
+// state    selected: id of a node, "" for none; agents: names of those that stand out, none for all;
+//          transport: live | polling; layout: lanes | hierarchy
 // trigger  action: {page: playground | replay, span}
 
 import { h } from "../shared/dom.js";
@@ -11,8 +12,10 @@ import { AgentMenu } from "./agents.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
 import { Detail } from "./detail/panel.js";
 import { Stream } from "./stream.js";
+import { Ticker } from "./ticker.js";
 import { Timeline } from "./timeline.js";
 import { View } from "./view.js";
+import { Walk } from "./walk.js";
 
 const ANSWER = /:response$/;
 /** How long a selection rests before the page hears of it: walking through nodes stays fast. */
@@ -30,16 +33,16 @@ class LiveGraph {
     this.root = root;
     root.tabIndex = 0;
     root.setAttribute("aria-label", "Execution graph");
-    this.agents = new AgentMenu((agents) => this.view.filter.choose({ agents }));
+    this.agents = new AgentMenu((agents) => this.pickAgents(agents));
     this.parts = buildFrame(root, {
       agents: this.agents.box,
-      firstError: () => this.firstError(),
+      firstError: () => this.walk.firstError(),
       layout: (layout) => this.setLayout(layout),
       follow: () => this.view.setFollow(!this.view.follow),
       fit: () => this.view.fit(),
       zoom: (factor) => this.view.zoomBy(factor),
-      find: (text) => this.find(text),
-      nextHit: (step) => this.nextHit(step),
+      find: (text) => this.walk.find(text),
+      nextHit: (step) => this.walk.nextHit(step),
       timeline: () => this.showTimeline(!kept.timeline),
       legend: () => this.showLegend(this.parts.legend.hidden),
       map: () => this.view.minimap.toggle(),
@@ -47,12 +50,18 @@ class LiveGraph {
     this.timeline = new Timeline(this.parts.timeline, {
       onSelect: (id) => this.view.select(id, { tell: true, show: true }),
       onMoment: (moment) => this.view?.setMoment(moment),
+      isFolded: (row) => this.view.collapse.cover(row),
     });
+    this.ticker = new Ticker(this.parts.ticker, (id) => this.view.select(id, { tell: true, show: true }));
     this.view = new View(this.parts.stage, {
       onSelect: (id) => this.selected(id),
       onFollow: (follow) => this.parts.follow.classList.toggle("on", follow),
       onHover: (node) => showTip(this.parts, node),
       onViewport: () => this.viewportMoved(),
+      onFold: () => this.timeline.refold(),
+    });
+    this.walk = new Walk(this.view, () => this.current, (hits) => {
+      this.parts.hits.textContent = hits === null ? "" : String(hits);
     });
     this.stream = new Stream({
       onMessage: (message) => this.receive(message),
@@ -72,7 +81,6 @@ class LiveGraph {
     sideGrip.addEventListener("pointerdown", (event) => sideGrip.setPointerCapture(event.pointerId));
     sideGrip.addEventListener("pointermove", (event) => event.buttons & 1 && this.resizeDetail(event));
     this.state = "connecting";
-    this.hits = [];
     this.told = [];
     this.unwatch = watchTheme(this.parts.probe, () => this.refreshTheme());
     this.keys = (event) => this.key(event);
@@ -96,6 +104,7 @@ class LiveGraph {
       this.show = show;
       this.view.filter.choose({ statuses: data.show });
     }
+    this.takeAgents(data.agents ?? []);
     this.takeSelection(data.selected);
     this.actions = data.actions;
     if (data.document) this.read(data.selected?.replace(ANSWER, ""), JSON.parse(data.document));
@@ -117,6 +126,23 @@ class LiveGraph {
     this.tell("selected", id ?? "");
   }
 
+  /** The page's wish for the agents that stand out, such as from a link. */
+  takeAgents(names) {
+    const asked = JSON.stringify(names);
+    if (asked === this.agentsAsked) return;
+    this.agentsAsked = asked;
+    if (this.agentsTold.delete(asked)) return;
+    this.agents.pick(names);
+    this.view.filter.choose({ agents: names });
+  }
+
+  /** The user's own choice of agents; the page keeps it in the URL. */
+  pickAgents(names) {
+    this.view.filter.choose({ agents: names });
+    this.agentsTold.add(JSON.stringify(names));
+    this.tell("agents", names);
+  }
+
   open(data) {
     if (this.trace) viewports.set(this.trace, this.view.viewport());
     this.trace = data.trace;
@@ -124,12 +150,15 @@ class LiveGraph {
     this.status = "running";
     this.current = this.asked = undefined;
     this.told = [];
+    this.agentsTold = new Set();
+    this.agentsAsked = undefined;
     clearTimeout(this.telling);
     this.showSelection(null);
     this.view.reset();
     this.agents.clear();
     this.view.filter.choose({ agents: null });
     this.timeline.clear();
+    this.ticker.clear();
     this.view.follow = true;
     this.parts.follow.classList.add("on");
     this.view.restored = viewports.get(data.trace) ?? null;
@@ -143,22 +172,25 @@ class LiveGraph {
     if (this.epoch && message.epoch !== this.epoch) {
       this.view.reset();
       this.timeline.clear();
+      this.ticker.clear();
     }
     this.epoch = message.epoch;
     this.view.apply(message);
+    if (message.nodes) this.ticker.apply(message.nodes);
     const chosen = this.current?.replace(ANSWER, "");
     if (chosen && message.nodes?.some((node) => node.span_id === chosen)) this.ask();
     if (message.nodes?.length) this.timeline.apply(message.nodes, (node) => this.view.lanes.depth(node));
-    if (message.lanes?.length) this.agents.show([...this.view.lanes.lanes.values()].map(({ data }) => data));
+    if (message.lanes?.length) this.agents.show([...this.view.lanes.lanes.values()].map(({ data }) => data).filter((lane) => !lane.stack));
     if (message.status) this.status = message.status;
     const count = this.view.cy.nodes().length;
     this.parts.empty.hidden = count > 0;
     if (message.totals) showErrors(this.parts, message.totals.errors);
     if (this.pendingSelection && this.view.cy.getElementById(this.pendingSelection).nonempty()) {
       this.view.select(this.pendingSelection, { show: true });
+      this.showSelection(this.pendingSelection);
       this.pendingSelection = null;
     }
-    if (this.hits.length || this.parts.search.value) this.find(this.parts.search.value, { keep: true });
+    this.walk.findAgain();
     this.drawState();
   }
 
@@ -177,6 +209,7 @@ class LiveGraph {
 
   drawState() {
     const over = this.status !== "running";
+    this.ticker.show(!over);
     const settled = over && (this.state === "live" || this.state === "unreachable");
     showState(this.parts, settled ? (this.status === "error" ? "failed" : "done") : this.state);
   }
@@ -253,52 +286,6 @@ class LiveGraph {
     this.parts.timeline.style.height = `${kept.share * 100}%`;
   }
 
-  // Moving among nodes
-
-  inOrder() {
-    return this.view.cy
-      .nodes('[type!="response"]')
-      .sort((a, b) => (a.data("start_ms") ?? 0) - (b.data("start_ms") ?? 0) || a.data("y") - b.data("y"))
-      .toArray();
-  }
-
-  step(by) {
-    const nodes = this.inOrder();
-    if (!nodes.length) return;
-    const span = this.current?.replace(ANSWER, "");
-    const at = nodes.findIndex((node) => node.id() === span);
-    const next = at < 0 ? (by > 0 ? 0 : nodes.length - 1) : Math.min(Math.max(at + by, 0), nodes.length - 1);
-    this.go(nodes[next]);
-  }
-
-  go(node) {
-    this.view.select(node.id(), { tell: true, show: true });
-  }
-
-  /** The first error, and on each further press the next one. */
-  firstError() {
-    const failed = this.inOrder().filter((node) => node.data("status") === "error");
-    if (!failed.length) return;
-    const at = failed.findIndex((node) => node.id() === this.current);
-    this.go(failed[(at + 1) % failed.length]);
-  }
-
-  find(text, { keep = false } = {}) {
-    this.hits = this.view.find(text);
-    this.parts.hits.textContent = text.trim() ? String(this.hits.length) : "";
-    if (keep) return;
-    this.hit = -1;
-    if (this.hits.length) this.nextHit(1, { tell: false });
-  }
-
-  nextHit(step, { tell = true } = {}) {
-    if (!this.hits.length) return;
-    this.hit = (this.hit + step + this.hits.length) % this.hits.length;
-    const node = this.hits[this.hit];
-    if (tell) this.go(node);
-    else this.view.reveal(node);
-  }
-
   key(event) {
     const target = event.composedPath()[0];
     const typing =
@@ -306,9 +293,9 @@ class LiveGraph {
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !this.root.isConnected) return;
     const act = {
       "/": () => this.parts.search.focus(),
-      j: () => this.step(1),
-      k: () => this.step(-1),
-      e: () => this.firstError(),
+      j: () => this.walk.step(1),
+      k: () => this.walk.step(-1),
+      e: () => this.walk.firstError(),
       f: () => this.view.fit(),
       l: () => this.setLayout(this.layout === "hierarchy" ? "lanes" : "hierarchy"),
       t: () => this.showTimeline(!kept.timeline),
@@ -318,11 +305,18 @@ class LiveGraph {
       "?": () => this.showLegend(this.parts.legend.hidden),
       "+": () => this.view.zoomBy(1.3),
       "-": () => this.view.zoomBy(1 / 1.3),
-      Escape: () => (this.parts.legend.hidden ? this.view.select(null, { tell: true }) : this.showLegend(false)),
+      Escape: () => this.leave(),
     }[event.key];
     if (!act) return;
     event.preventDefault();
     act();
+  }
+
+  /** Leave what was opened last: the legend, a moment of the past, the chosen span. */
+  leave() {
+    if (!this.parts.legend.hidden) this.showLegend(false);
+    else if (this.timeline.moment !== null) this.timeline.setMoment(null);
+    else this.view.select(null, { tell: true });
   }
 
   viewportMoved() {
@@ -344,6 +338,7 @@ class LiveGraph {
     this.agents.destroy();
     this.stream.close();
     this.timeline.destroy();
+    this.ticker.stop();
     this.view.destroy();
   }
 }

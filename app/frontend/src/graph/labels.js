@@ -3,7 +3,7 @@
 import { count, duration } from "../shared/format.js";
 
 export const FONT_SIZE = 12.5;
-const PADDING = { llm: 16, tool: 38, response: 16 };
+const PADDING = { llm: 16, tool: 38, response: 16, stack: 16 };
 const canvas = document.createElement("canvas").getContext("2d");
 let cache = new Map();
 let family = "";
@@ -19,6 +19,8 @@ export function labelOf(node, style, font) {
   switch (node.type) {
     case "llm":
       return `${line(node.label, room)}\n${line(callFigures(node), room)}`;
+    case "stack":
+      return `${line(stackCounts(node), room)}\n${line(stackFigures(node), room)}`;
     case "tool":
       return line(node.label, room);
     case "response":
@@ -36,6 +38,18 @@ function callFigures(node) {
       : `${count(node.tokens_input)} → ${count(node.tokens_output)}`;
   const took = node.duration_ms === null ? null : duration(node.duration_ms);
   return [tokens, took].filter(Boolean).join(" · ") || node.status;
+}
+
+function stackCounts({ calls, tools }) {
+  const counts = [[calls, "call"], [tools, "tool call"]].filter(([number]) => number);
+  return counts.map(([number, word]) => `${number} ${word}${number === 1 ? "" : "s"}`).join(", ");
+}
+
+function stackFigures(node) {
+  const errors = node.errors ? `${node.errors} ${node.errors === 1 ? "error" : "errors"}` : null;
+  const tokens = node.tokens_input || node.tokens_output ? `${count(node.tokens_input + node.tokens_output)} tok` : null;
+  const took = node.status === "running" ? "running…" : duration(node.duration_ms);
+  return [errors, tokens, took].filter(Boolean).join(" · ");
 }
 
 function width(text) {

@@ -36,7 +36,14 @@ export class Lanes {
     lane.toggle.hidden = !data.head;
     lane.name.textContent = data.name;
     lane.figures.replaceChildren(...figures(data).map(figure));
-    if (lane.state === "open") lane.height = data.height;
+    if (lane.state === "open") Object.assign(lane, { height: data.height, width: data.width });
+  }
+
+  remove(id) {
+    const lane = this.lanes.get(id);
+    lane?.band.remove();
+    lane?.head.remove();
+    this.lanes.delete(id);
   }
 
   /** The elements of a lane; its button stays the same, so that no news swallows a click on it. */
@@ -95,7 +102,7 @@ export class Lanes {
       const { data, head } = lane;
       const left = data.x * zoom + pan.x;
       const top = data.y * zoom + pan.y - lift;
-      const wide = data.width * zoom;
+      const wide = lane.width * zoom;
       const end = (data.y + lane.height) * zoom + pan.y;
       this.drawBand(lane);
       const visible =
@@ -113,13 +120,13 @@ export class Lanes {
   }
 
   drawBand(lane) {
-    const { data, band, state, height } = lane;
-    const drawn = `${data.x} ${data.y} ${data.width} ${height} ${state}`;
+    const { data, band, state, height, width } = lane;
+    const drawn = `${data.x} ${data.y} ${width} ${height} ${state}`;
     if (drawn === lane.drawn) return;
     lane.drawn = drawn;
     band.hidden = state === "gone";
     Object.assign(band.style, {
-      left: `${data.x}px`, top: `${data.y}px`, width: `${data.width}px`, height: `${height}px`,
+      left: `${data.x}px`, top: `${data.y}px`, width: `${width}px`, height: `${height}px`,
     });
     const isOpen = state === "open";
     lane.toggle.classList.toggle("folded", !isOpen);
@@ -132,7 +139,7 @@ export class Lanes {
 function figures(data) {
   return [
     [count(data.calls), data.calls === 1 ? "call" : "calls"],
-    [count(data.tokens_input + data.tokens_output), "tok"],
+    ...(data.tokens_input + data.tokens_output ? [[count(data.tokens_input + data.tokens_output), "tok"]] : []),
     ...(data.cost_usd === null ? [] : [[money(data.cost_usd), ""]]),
     ...(data.errors ? [[String(data.errors), data.errors === 1 ? "error" : "errors"]] : []),
   ];

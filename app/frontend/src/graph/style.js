@@ -162,6 +162,23 @@ function edgeRules(theme) {
 
 function stateRules(theme) {
   return [
+    {
+      // A second sheet behind the first.
+      selector: 'node[type="stack"]',
+      style: { ghost: "yes", "ghost-offset-x": 5, "ghost-offset-y": 5, "ghost-opacity": 0.45 },
+    },
+    {
+      selector: 'edge[type="opened"]',
+      style: {
+        width: 1.6,
+        "line-style": "dotted",
+        "line-color": theme.primary,
+        "target-arrow-color": theme.primary,
+        "curve-style": "round-taxi",
+        "taxi-direction": "rightward",
+        "taxi-turn": "-70px",
+      },
+    },
     { selector: "node[?auxiliary]", style: { opacity: 0.55 } },
     { selector: "node[?inferred]", style: { "border-style": "dashed", "border-width": 1.75 } },
     {

@@ -10,7 +10,7 @@ const TICK_MS = 500;
 export class Timeline {
   /**
    * @param box Element of the panel.
-   * @param events {onSelect(id), onMoment(ms|null)}
+   * @param events {onSelect(id), onMoment(ms|null), isFolded(row): id of the collapsed lane or none}
    */
   constructor(box, events) {
     this.events = events;
@@ -19,7 +19,13 @@ export class Timeline {
     this.axis = h("div", { class: "tl-axis", title: "Drag to see the graph as it was; double-click to return" });
     this.inner = h("div", { class: "tl-rows" });
     this.scroll = h("div", { class: "tl-scroll", tabIndex: -1 }, this.inner);
-    this.playhead = h("div", { class: "tl-playhead", hidden: true });
+    this.moment = null;
+    this.momentText = h("span");
+    this.playhead = h("div", { class: "tl-playhead", hidden: true }, this.momentText);
+    this.now = h("button", { class: "tl-now", type: "button", hidden: true, title: "Back to now ( Esc )", on: { click: () => this.setMoment(null) } }, "Back to now");
+    this.label = h("div", { class: "tl-axis-label" }, "Timeline", this.now);
+    this.ticks = h("div", { class: "tl-ticks" });
+    this.axis.append(this.label, this.ticks);
     this.track = h("div", { class: "tl-track-area" }, this.playhead);
     box.replaceChildren(this.axis, this.scroll, this.track);
     this.box = box;
@@ -29,6 +35,7 @@ export class Timeline {
       if (row) this.events.onSelect(row.dataset.id);
     });
     this.axis.addEventListener("pointerdown", (event) => {
+      if (event.composedPath().includes(this.label)) return;
       this.axis.setPointerCapture(event.pointerId);
       this.drag(event);
     });
@@ -50,7 +57,7 @@ export class Timeline {
   /** Take nodes in; answers have no row of their own. */
   apply(nodes, depthOf) {
     for (const node of nodes) {
-      if (node.type === "response" || node.start_ms === null) continue;
+      if (node.type === "response" || node.type === "stack" || node.start_ms === null) continue;
       this.spans.set(node.id, { ...node, depth: depthOf(node) });
     }
     this.stale = true;
@@ -68,9 +75,22 @@ export class Timeline {
   arrange() {
     if (!this.stale) return;
     this.stale = false;
-    this.rows = [...this.spans.values()].sort((a, b) => a.start_ms - b.start_ms || a.depth - b.depth);
-    this.running = this.rows.filter((row) => row.status === "running").length;
-    this.last = this.rows.reduce((last, row) => Math.max(last, row.end_ms ?? row.start_ms), 0);
+    const all = [...this.spans.values()].sort((a, b) => a.start_ms - b.start_ms || a.depth - b.depth);
+    this.running = all.filter((row) => row.status === "running").length;
+    this.first = all[0]?.start_ms ?? 0;
+    this.last = all.reduce((last, row) => Math.max(last, row.end_ms ?? row.start_ms), 0);
+    this.folded = new Map();
+    this.rows = all.filter((row) => {
+      const cover = this.events.isFolded(row);
+      if (cover) this.folded.set(cover, (this.folded.get(cover) ?? 0) + 1);
+      return !cover;
+    });
+  }
+
+  /** Agents were collapsed or expanded: their rows go and come with them. */
+  refold() {
+    this.stale = true;
+    this.draw();
   }
 
   tick() {
@@ -87,13 +107,14 @@ export class Timeline {
     this.arrange();
     const at = this.rows.findIndex((row) => row.id === this.selected);
     const { scroll } = this;
+    this.inner.style.height = `${this.rows.length * ROW}px`;
     if (at >= 0 && (at * ROW < scroll.scrollTop || (at + 1) * ROW > scroll.scrollTop + scroll.clientHeight))
       scroll.scrollTop = Math.max(0, at * ROW - scroll.clientHeight / 2);
     this.draw();
   }
 
   range() {
-    const from = this.rows[0]?.start_ms ?? 0;
+    const from = this.first;
     return [from, Math.max(from + 1, this.last, this.running ? Date.now() : 0)];
   }
 
@@ -124,7 +145,7 @@ export class Timeline {
       wait.style.width = `${Math.min(100, (data.ttft_ms / (end - data.start_ms)) * 100)}%`;
       bar.append(wait);
     }
-    const name = h("span", { class: "tl-row-name" }, h("i", { class: `tl-row-dot ${data.type}` }), h("span", {}, data.label), h("em", {}, data.agent === data.label ? "" : data.agent));
+    const name = h("span", { class: "tl-row-name" }, h("i", { class: `tl-row-dot ${data.type}` }), h("span", {}, data.label), h("em", {}, this.beside(data)));
     name.style.paddingLeft = `${8 + data.depth * 12}px`;
     const row = h(
       "div",
@@ -141,6 +162,13 @@ export class Timeline {
     return row;
   }
 
+  /** What stands beside a row's name: its agent, or what a collapsed agent hides. */
+  beside({ id, lane, agent, label }) {
+    const hidden = ["agent", "orchestrator"].includes(this.spans.get(id).type) && this.folded.get(lane);
+    if (hidden) return `${hidden} ${hidden === 1 ? "span" : "spans"} collapsed`;
+    return agent === label ? "" : agent;
+  }
+
   drawAxis(span) {
     const step = niceStep(span / 6);
     const key = `${Math.round(span / step)}:${step}:${Math.round(span)}`;
@@ -152,34 +180,42 @@ export class Timeline {
       tick.style.left = `${(at / span) * 100}%`;
       ticks.push(tick);
     }
-    this.axis.replaceChildren(h("div", { class: "tl-axis-label" }, "Timeline"), h("div", { class: "tl-ticks" }, ...ticks));
+    this.ticks.replaceChildren(...ticks);
   }
 
   drag(event) {
-    const ticks = this.axis.querySelector(".tl-ticks");
-    if (!ticks || !this.extent) return;
-    const area = ticks.getBoundingClientRect();
+    if (!this.extent) return;
+    const area = this.ticks.getBoundingClientRect();
     const share = Math.min(1, Math.max(0, (event.clientX - area.left) / area.width));
     const [from, to] = this.extent;
     this.setMoment(share >= 0.999 ? null : from + share * (to - from));
   }
 
+  /** Look at a moment (epoch milliseconds); null for now. */
   setMoment(moment) {
+    if (moment === this.moment) return;
     this.moment = moment;
     this.placePlayhead();
-    this.events.onMoment(moment);
+    this.scrubbing ??= requestAnimationFrame(() => {
+      this.scrubbing = null;
+      this.events.onMoment(this.moment);
+    });
   }
 
   placePlayhead() {
-    const shown = this.moment !== null && this.moment !== undefined && this.extent;
-    this.playhead.hidden = !shown;
+    const shown = this.moment !== null && Boolean(this.extent);
+    this.playhead.hidden = this.now.hidden = !shown;
     if (!shown) return;
     const [from, to] = this.extent;
-    this.playhead.style.left = `${((this.moment - from) / (to - from)) * 100}%`;
+    const share = (this.moment - from) / (to - from);
+    this.playhead.style.left = `${share * 100}%`;
+    this.playhead.classList.toggle("late", share > 0.8);
+    this.momentText.textContent = `at ${duration(this.moment - from)}`;
   }
 
   destroy() {
     clearInterval(this.timer);
+    cancelAnimationFrame(this.scrubbing);
     this.observer.disconnect();
   }
 }

@@ -1,6 +1,7 @@
 // The drawing: Cytoscape with layers of lanes below and headers above it, all in model coordinates.
 
 import cytoscape from "cytoscape";
+import { READABLE, showAll, showEnd, showPoint, showStart } from "./camera.js";
 import { Collapse } from "./collapse.js";
 import { Filter } from "./filter.js";
 import { labelOf } from "./labels.js";
@@ -8,33 +9,30 @@ import { Lanes } from "./lanes.js";
 import { Minimap } from "./minimap.js";
 import { Motion } from "./motion.js";
 import { Painter } from "./paint.js";
+import { Stacks } from "./stacks.js";
 import { stylesheet } from "./style.js";
 import { panOrZoom } from "./wheel.js";
 
-const READABLE = 0.85; // smallest zoom the view chooses by itself: labels can still be read
-const MAX_AUTO_ZOOM = 1.15;
-const MARGIN = 28;
-const HEAD_ROOM = 52;
-const BAND_TOP = 44; // a lane's band begins this far above its first node
 const MOVE_MS = 420;
+const FOLLOW_MS = 260;
 
 export class View {
   /**
    * @param stage Element that holds the layers.
-   * @param events {onSelect(id|null), onFollow(bool), onChange()}
+   * @param events {onSelect(id|null), onFollow(bool), onHover(node|null), onViewport(), onFold()}
    */
   constructor(stage, events) {
     this.stage = stage;
     this.events = events;
     this.layout = "lanes";
     this.follow = true;
-    this.lanes = new Lanes(stage, (id) => this.fold((collapse) => collapse.toggle(id)));
+    this.lanes = new Lanes(stage, (id) => this.toggleLane(id));
     this.canvas = stage.querySelector(".tl-canvas");
     this.cy = cytoscape({
       container: this.canvas,
       elements: [],
       layout: { name: "preset" },
-      minZoom: 0.03,
+      minZoom: 0.01,
       maxZoom: 3,
       boxSelectionEnabled: false,
       selectionType: "single",
@@ -42,7 +40,8 @@ export class View {
     });
     this.painter = new Painter(this.cy);
     this.filter = new Filter(this.cy);
-    this.collapse = new Collapse(this.cy, this.lanes.lanes);
+    this.stacks = new Stacks(this.cy, this.lanes);
+    this.collapse = new Collapse(this.cy, this.lanes.lanes, this.stacks);
     this.motion = new Motion(this.cy, this.lanes.pulses);
     this.minimap = new Minimap(stage, this.cy, () => this.setFollow(false));
     this.listen();
@@ -51,11 +50,11 @@ export class View {
   listen() {
     const { cy } = this;
     const selected = () => cy.$("node:selected").first().id() ?? null;
-    cy.on("tap", "node", (event) => this.events.onSelect(event.target.id()));
+    cy.on("tap", "node", (event) => this.tap(event.target));
     cy.on("tap", (event) => {
       if (event.target === cy && selected()) this.select(null, { tell: true });
     });
-    cy.on("tap", "edge", (event) => this.events.onSelect(event.target.target().id()));
+    cy.on("tap", "edge", (event) => this.tap(event.target.target()));
     cy.on("dragpan pinchzoom", () => this.setFollow(false));
     cy.on("drag", "node", () => this.layersChanged());
     cy.on("viewport resize", () => this.layersChanged());
@@ -88,6 +87,7 @@ export class View {
     this.cy.elements().remove();
     this.lanes.clear();
     this.collapse.clear();
+    this.stacks.clear();
     this.motion.update();
     this.placed = false;
     this.minimap.draw();
@@ -103,8 +103,8 @@ export class View {
         if (known.nonempty()) known.data(data);
         else {
           const at = places?.[data.id];
-          const position = at ? { x: at[0], y: at[1] } : { x: data.x, y: data.y };
-          cy.add({ group: "nodes", data, position });
+          const position = at ? { x: at[0], y: at[1] } : this.stacks.place(data);
+          cy.add({ group: "nodes", data, position, classes: this.stacks.hides(data) ? "folded" : "" });
           fresh.push(data);
         }
         const node = cy.getElementById(data.id);
@@ -120,6 +120,7 @@ export class View {
     });
     for (const lane of lanes) this.lanes.put(lane);
     this.collapse.refresh();
+    if (fresh.length || lanes.length) this.growStack(fresh);
     if (places) this.move(places);
     this.motion.update();
     if (fresh.length) {
@@ -133,8 +134,39 @@ export class View {
 
   addEdge(data) {
     const { cy } = this;
-    cy.add({ group: "edges", data, selectable: false, classes: this.layout === "lanes" ? "" : "free" });
+    const edge = cy.add({ group: "edges", data, selectable: false, classes: this.layout === "lanes" ? "" : "free" });
+    this.collapse.standIn(edge);
     if (data.type === "delegation") cy.getElementById(data.source).addClass("crossed");
+  }
+
+  /** The open stack grows with its run; a run that is followed goes on in its next stack. */
+  growStack(fresh) {
+    const { stacks } = this;
+    if (!stacks.opened) return;
+    const { lane, status } = this.cy.getElementById(stacks.opened).data();
+    const next = fresh.findLast((data) => data.type === "stack" && data.lane === lane);
+    if (next && this.follow && status !== "error") stacks.toggle(next.id);
+    else stacks.settle();
+  }
+
+  tap(node) {
+    if (node.data("type") === "stack") this.toggleStack(node.id());
+    else this.events.onSelect(node.id());
+  }
+
+  toggleLane(id) {
+    if (this.lanes.lanes.get(id)?.data.stack) this.toggleStack(id);
+    else {
+      this.fold((collapse) => collapse.toggle(id));
+      this.reveal(this.cy.getElementById(this.lanes.lanes.get(id)?.data.head ?? ""));
+    }
+  }
+
+  /** Open a stack beside the lanes and show its beginning; close it when it is open. */
+  toggleStack(id) {
+    this.fold(() => this.stacks.toggle(id));
+    const first = this.stacks.opened ? this.stacks.membersOf(id).first() : this.cy.getElementById(id);
+    this.reveal(first);
   }
 
   label(node) {
@@ -171,12 +203,14 @@ export class View {
     this.minimap.draw();
     this.lanesChanged = true;
     this.layersChanged();
+    this.events.onFold();
   }
 
   /** Collapse or expand the agent of a node; without one every agent that another called. */
   foldAt(id) {
     const node = this.cy.getElementById(id ?? "");
-    this.fold((collapse) => (node.empty() ? collapse.toggleAll() : collapse.toggle(node.data("lane"))));
+    if (node.nonempty()) this.toggleLane(node.data("lane"));
+    else this.fold((collapse) => collapse.toggleAll());
   }
 
   // Viewport
@@ -198,14 +232,7 @@ export class View {
   fit() {
     this.setFollow(false);
     const box = this.bounds();
-    if (!box) return;
-    const { cy } = this;
-    const zoom = Math.min(
-      MAX_AUTO_ZOOM,
-      (cy.width() - 2 * MARGIN) / box.w,
-      (cy.height() - 2 * MARGIN - HEAD_ROOM / 2) / box.h,
-    );
-    this.animate({ zoom, pan: centred(cy, box, zoom) });
+    if (box) this.animate(showAll(this.window(), box));
   }
 
   /** First look at a trace: all of it where that is readable, else its start or, running, its end. */
@@ -219,51 +246,27 @@ export class View {
       this.restored = null;
       return;
     }
-    box.x1 = Math.min(box.x1, ...[...this.lanes.lanes.values()].map(({ data }) => data.x));
-    box.w = box.x2 - box.x1;
-    const zoom = Math.max(
-      READABLE,
-      Math.min(1, (cy.width() - 2 * MARGIN) / box.w, (cy.height() - MARGIN - HEAD_ROOM) / box.h),
-    );
-    const fits = box.w * zoom <= cy.width() - MARGIN;
-    cy.viewport({
-      zoom,
-      pan: {
-        x: fits ? this.centredX(box, zoom) : MARGIN - box.x1 * zoom,
-        y: 8 - (box.y1 - BAND_TOP) * zoom,
-      },
-    });
+    const x1 = Math.min(box.x1, ...[...this.lanes.lanes.values()].map(({ data }) => data.x));
+    cy.viewport(showStart(this.window(), { ...box, x1 }));
     if (this.follow && this.lanes.anyOpen()) this.toEnd({ jump: true });
   }
 
   /** Bring the newest work into view: the open lanes' ends, no smaller than readable. */
   toEnd({ jump = false } = {}) {
-    const { cy } = this;
     const box = this.layout === "lanes" ? this.lanes.front() : this.bounds();
-    if (!box || cy.width() < 50) return;
-    const wide = (cy.width() - 2 * MARGIN) / (box.x2 - box.x1);
-    const zoom = Math.max(READABLE, Math.min(cy.zoom(), wide, MAX_AUTO_ZOOM));
-    const room = cy.height() - MARGIN - 26;
-    const pan = { x: cy.pan().x, y: cy.pan().y };
-    const fits = (box.x2 - box.x1) * zoom <= cy.width() - MARGIN;
-    if (fits) {
-      const left = box.x1 * zoom + pan.x;
-      const right = box.x2 * zoom + pan.x;
-      if (left < MARGIN || right > cy.width() - MARGIN || zoom !== cy.zoom())
-        pan.x = this.centredX(box, zoom);
-    } else pan.x = cy.width() - MARGIN - box.x2 * zoom;
-    const bottom = box.y2 * zoom + pan.y;
-    if (bottom > room || bottom < HEAD_ROOM * 2) pan.y = Math.min(room - box.y2 * zoom, HEAD_ROOM);
-    if (zoom === cy.zoom() && pan.x === cy.pan().x && pan.y === cy.pan().y) return;
-    if (jump) cy.viewport({ zoom, pan });
-    else this.animate({ zoom, pan }, 260);
+    if (!box || this.cy.width() < 50) return;
+    const target = showEnd(this.window(), this.viewport(), box);
+    if (!this.isAt(target)) this.animate(target, jump ? 0 : FOLLOW_MS);
   }
 
-  /** Pan that centres a box that fits, clear of the overview as far as there is room. */
-  centredX({ x1, x2 }, zoom) {
-    const wide = (x2 - x1) * zoom;
-    const room = this.cy.width() - wide;
-    return Math.max(MARGIN, Math.min(room / 2, room - this.minimap.reserve)) - x1 * zoom;
+  /** What the geometry has to know of the window. */
+  window() {
+    return { width: this.cy.width(), height: this.cy.height(), reserve: this.minimap.reserve };
+  }
+
+  isAt({ zoom, pan }) {
+    const now = this.viewport();
+    return zoom === now.zoom && pan.x === now.pan.x && pan.y === now.pan.y;
   }
 
   setFollow(follow) {
@@ -302,22 +305,19 @@ export class View {
 
   /** Pan just enough to see a node well, unless told otherwise with its label readable. */
   reveal(node, { least = READABLE } = {}) {
+    if (node.empty()) return;
     const { cy } = this;
     cy.resize();
-    if (this.collapse.cover(node.data())) this.fold((collapse) => collapse.expose(node));
-    const zoom = Math.max(cy.zoom(), least);
-    const { x, y } = node.position();
-    const pan = zoom === cy.zoom() ? { ...cy.pan() } : centreOn(cy, x, y, zoom);
-    const into = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
-    const at = { x: x * zoom + pan.x, y: y * zoom + pan.y };
-    const before = pan.x;
-    pan.x += into(at.x, 130, cy.width() - 150) - at.x;
-    const underMap = at.x + pan.x - before > cy.width() - this.minimap.width - 100;
-    const low = underMap ? this.minimap.height + 60 : 70;
-    pan.y += into(at.y, HEAD_ROOM + 40, cy.height() - low) - at.y;
-    if (zoom === cy.zoom() && pan.x === cy.pan().x && pan.y === cy.pan().y) return;
+    if (this.collapse.hides(node.data())) this.fold((collapse) => collapse.expose(node));
+    const lane = this.layout === "lanes" ? this.lanes.lanes.get(node.data("stack") ?? node.data("lane"))?.data : null;
+    const target = showPoint(this.window(), this.viewport(), node.position(), {
+      least,
+      sides: lane && { left: lane.x, right: lane.x + lane.width },
+      corner: this.minimap,
+    });
+    if (this.isAt(target)) return;
     this.setFollow(false);
-    this.animate({ zoom, pan });
+    this.animate(target);
   }
 
   /** Mark the nodes whose label, agent or error holds the text; gives them in order. */
@@ -339,14 +339,17 @@ export class View {
 
   /** Show the graph as it was at a moment (epoch milliseconds); null for now. */
   setMoment(moment) {
-    this.filter.setMoment(moment ?? null);
-    this.lanes.pulses.hidden = this.filter.moment !== null;
+    this.filter.setMoment(moment);
+    this.lanes.pulses.hidden = moment !== null;
+    const newest = this.filter.newest;
+    if (newest && !this.collapse.hides(newest.data())) this.reveal(newest, { least: 0 });
   }
 
   // Layouts
 
   setLayout(layout, places) {
     this.layout = layout;
+    if (this.stacks.opened) this.stacks.toggle(null);
     this.lanesChanged = true;
     this.cy.edges().toggleClass("free", layout !== "lanes");
     if (layout === "lanes") this.move(null);
@@ -358,9 +361,9 @@ export class View {
     const { cy } = this;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches || cy.nodes().length > 400;
     cy.nodes().forEach((node) => {
-      const at = places ? places[node.id()] : [node.data("x"), node.data("y")];
-      if (!at) return;
-      const position = { x: at[0], y: at[1] };
+      const at = places?.[node.id()];
+      if (places && !at) return;
+      const position = at ? { x: at[0], y: at[1] } : this.stacks.place(node.data());
       if (still) node.position(position);
       else node.stop().animate({ position }, { duration: MOVE_MS, easing: "ease-in-out-cubic" });
     });
@@ -388,15 +391,4 @@ export class View {
     this.painter.stop();
     this.cy.destroy();
   }
-}
-
-function centreOn(cy, x, y, zoom) {
-  return { x: cy.width() / 2 - x * zoom, y: cy.height() / 2 - y * zoom };
-}
-
-function centred(cy, box, zoom) {
-  return {
-    x: cy.width() / 2 - ((box.x1 + box.x2) / 2) * zoom,
-    y: (cy.height() + HEAD_ROOM / 2) / 2 - ((box.y1 + box.y2) / 2) * zoom,
-  };
 }

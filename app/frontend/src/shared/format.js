@@ -19,6 +19,12 @@ export function took(data) {
   return data.type === "tool" && data.inferred && text !== DASH ? `≤ ${text}` : text;
 }
 
+/** 14:03:07, the clock of this machine */
+export function clock(ms) {
+  const at = new Date(ms);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(pad).join(":");
+}
+
 /** 86, 1.2k, 34k, 1.3M */
 export function count(value) {
   if (value === null || value === undefined) return DASH;

@@ -1,0 +1,125 @@
+"""Reading a run in a real browser: what is folded, told and wound back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser import COUNT_NODES
+from tests.e2e.live_support import GRAPH, Run, show
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tracelake.lake import Lake
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_agents_are_collapsed_and_picked_out(page: Page, served: tuple[Lake, str]) -> None:
+    """A collapsed agent keeps its node, its calls hide until one is chosen; other agents dim."""
+    lake, base = served
+    run = Run(lake, "folded")
+    run.call("plan")
+    run.tell("agent_start", "helper", "plan", "helper", role="subagent")
+    run.call("inner", parent="helper", agent="helper")
+    show(page, base, "folded", nodes=6)
+    visible = (
+        f"""() => {GRAPH}.view.cy.nodes().filter((n) => n.visible()).map((n) => n.id()).sort()"""
+    )
+    before = page.evaluate(visible)
+    page.get_by_role("button", name="Collapse helper").click()
+    assert page.evaluate(visible) == [key for key in before if not key.startswith("inner")]
+    expect(page.locator('.tl-row[data-id="inner"]')).to_have_count(0)
+    expect(page.locator('.tl-row[data-id="helper"]')).to_contain_text("1 span collapsed")
+    for _ in range(4):
+        page.keyboard.press("j")
+    assert page.evaluate(visible) == before
+    expect(page.locator('.tl-row[data-id="inner"]')).to_be_visible()
+    page.keyboard.press("a")
+    page.get_by_role("checkbox", name="helper").check()
+    page.wait_for_url("**agent=helper*")
+    page.reload()
+    page.wait_for_function(f"({COUNT_NODES})() >= 6")
+    expect(page.get_by_role("button", name="1 of 2 agents")).to_be_visible()
+    dimmed = f"() => {GRAPH}.view.cy.nodes('.dim').map((n) => n.data('agent'))"
+    assert set(page.evaluate(dimmed)) == {"orchestrator"}
+
+
+def test_a_long_run_is_stacked_and_opens_where_something_is_looked_for(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """Calls past a threshold share nodes; a key, a search and a link open the right one."""
+    lake, base = served
+    run = Run(lake, "long")
+    for index in range(200):
+        failed = {"status": "error", "error": "refused"} if index == 190 else {}
+        run.call(f"c{index}", model=f"model {index}", **failed)
+    show(page, base, "long", 401)
+    visible = f"""() => {GRAPH}.view.cy.nodes().filter((n) => n.visible()).map((n) => n.id())"""
+    places = f"""() => {GRAPH}.view.cy.nodes().filter((n) => !n.data('stack'))
+        .map((n) => [n.id(), n.position().x, n.position().y])"""
+    assert len(page.evaluate(visible)) < 350
+    before = page.evaluate(places)
+    page.keyboard.press("e")
+    page.wait_for_function(f"({visible})().includes('c190')")
+    expect(page.locator(".tl-detail")).to_contain_text("refused")
+    assert page.evaluate(places) == before
+    page.get_by_role("button", name="Collapse orchestrator, 151").click()
+    assert "c190" not in page.evaluate(visible)
+    page.get_by_role("searchbox", name="Find in the graph").fill("model 170")
+    page.wait_for_function(f"({visible})().includes('c170')")
+    page.goto(f"{base}/live?trace=long&span=c199")
+    page.wait_for_function(f"({COUNT_NODES})() >= 401")
+    page.wait_for_function(f"({visible})().includes('c199')")
+    expect(page.locator('.tl-row[data-id="c199"]')).to_be_visible()
+
+
+def test_what_happens_is_told_in_a_line_while_a_run_goes_on(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """The newest event stands first, a click leads to its span; a finished run tells nothing."""
+    lake, base = served
+    run = Run(lake, "told")
+    show(page, base, "told")
+    line = page.get_by_role("log", name="What happened last")
+    run.tell("tool_call", "t1", status="running", tool_name="grep")
+    expect(line.get_by_role("button").first).to_contain_text("grepbegan")
+    run.tell("tool_call", "t1", status="error", error="no such file")
+    expect(line.get_by_role("button").first).to_contain_text("no such file")
+    run.call("c1")
+    expect(line.get_by_role("button").first).to_contain_text("claude-sonnet-4-6took")
+    line.get_by_role("button", name="grep").click()
+    expect(page.locator(".tl-detail")).to_contain_text("no such file")
+    run.tell("agent_end", "root", None, status="ok")
+    expect(line).to_be_hidden()
+
+
+def test_the_run_can_be_seen_as_it_was_at_a_moment(page: Page, served: tuple[Lake, str]) -> None:
+    """Dragging on the time axis fades what had not begun yet; a key leads back to now."""
+    lake, base = served
+    run = Run(lake, "moments")
+    for index in range(5):
+        run.call(f"c{index}")
+        time.sleep(0.05)  # the pace of the program
+    run.tell("agent_end", "root", None, status="ok")
+    show(page, base, "moments", 11)
+    future = f"() => {GRAPH}.view.cy.nodes('.future').length"
+    axis = page.locator(".tl-ticks")
+    box = axis.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 8)
+    page.mouse.up()
+    page.wait_for_function(f"({future})() > 2 && ({future})() < 10")
+    expect(page.locator(".tl-playhead")).to_contain_text("at ")
+    page.get_by_role("button", name="Back to now").click()
+    page.wait_for_function(f"({future})() === 0")
+    page.mouse.click(box["x"] + 3, box["y"] + 8)
+    page.wait_for_function(f"({future})() >= 8")
+    page.keyboard.press("Escape")
+    page.wait_for_function(f"({future})() === 0")
