@@ -14,6 +14,7 @@ from tracelake.playground.draft import Draft, changes, draft_of, scratch
 from tracelake.playground.fields import Field, as_list, new_message, with_field
 from tracelake.playground.provider import headers_to_repeat, sdk_of
 from tracelake.playground.record import Origin
+from tracelake.playground.switching import DEFAULT_MODEL, Switched, returned, switched
 from tracelake.playground.trial import Trial
 from tracelake.playground.variables import filled, names_of
 
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 VARIANTS_MAX = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change to another format.
+
+    Attributes:
+        left: The draft as it stood then.
+        left_base: What its edits were counted from.
+        entered: What it became.
+    """
+
+    left: Draft
+    left_base: Draft
+    entered: Switched
+
+
 @dataclass(slots=True)
 class Workbench:
     """A call under edit.
@@ -32,8 +48,11 @@ class Workbench:
         span: The recorded span, None for a call from scratch.
         original: As it was recorded, or empty.
         draft: As it stands now.
+        base: The original in the format of the draft: what edits are counted from.
+        trail: The changes of format that led from the original's to the draft's.
         revision: Rises when the editors must show other values than those typed into them.
         trials: The tests of this session, oldest first.
+        round_size: How many tests the latest round has.
         first_shown: Number of the first test of the latest round, None before the first.
         is_submitted: Whether a test was asked for from within an editor.
         values: What to put in the place of `{{variables}}`, by name.
@@ -43,8 +62,11 @@ class Workbench:
     span: dict[str, Any] | None
     original: Draft
     draft: Draft
+    base: Draft
+    trail: list[Step] = field(default_factory=list[Step])
     revision: int = 0
     trials: list[Trial] = field(default_factory=list[Trial])
+    round_size: int = 0
     first_shown: int | None = None
     is_submitted: bool = False
     values: dict[str, str] = field(default_factory=dict[str, str])
@@ -59,7 +81,17 @@ class Workbench:
     @property
     def edits(self) -> tuple[str, ...]:
         """Names of what was edited."""
-        return changes(self.original, self.draft)
+        return changes(self.base, self.draft)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What the draft's format has no place for, as phrases."""
+        return tuple(dict.fromkeys(what for step in self.trail for what in step.entered.lost))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What the draft's format holds in another form, as phrases."""
+        return tuple(dict.fromkeys(what for step in self.trail for what in step.entered.changed))
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -90,13 +122,47 @@ class Workbench:
         self.draft = draft
         self.revision += 1
 
+    def switch(self, wanted: DraftApi) -> None:
+        """Take the draft to another format, or back to one that it came from.
+
+        Coming back, what was not edited in between is exactly as it was.
+        """
+        while self.draft.api != wanted and any(step.left.api == wanted for step in self.trail):
+            step = self.trail.pop()
+            self.base = step.left_base
+            self.replace(returned(step.left, step.entered.draft, self.draft))
+        if self.draft.api == wanted:
+            return
+        entered = switched(self.draft, wanted)
+        self.trail.append(Step(self.draft, self.base, entered))
+        self.base = switched(self.base, wanted, model=entered.draft.model).draft
+        self.replace(entered.draft)
+
     def reset(self) -> None:
-        """Take every edit back."""
+        """Take every edit back, a change of format too."""
+        self.trail.clear()
+        self.base = self.original
         self.replace(self.original)
 
     def reset_part(self, name: str) -> None:
         """Take the edits of the system prompt, the messages or the tools back."""
-        self.replace(self.draft.edited(**{name: getattr(self.original, name)}))
+        self.replace(self.draft.edited(**{name: getattr(self.base, name)}))
+
+    def reset_parameter(self, name: str) -> None:
+        """Take the edit of one parameter back."""
+        self.replace(self.draft.with_parameter(name, self.base.parameters.get(name)))
+
+    def reset_message(self, index: int) -> None:
+        """Take the edits of one message back."""
+        messages = as_list(self.draft.api, self.draft.messages)
+        messages[index] = as_list(self.base.api, self.base.messages)[index]
+        self.replace(self.draft.edited(messages=messages))
+
+    def is_message_edited(self, index: int) -> bool:
+        """Whether one message differs from the recorded one in its place; no, when moved about."""
+        now = as_list(self.draft.api, self.draft.messages)
+        before = as_list(self.base.api, self.base.messages)
+        return len(now) == len(before) and now[index] != before[index]
 
     def edit_field(self, index: int, piece: Field, value: str) -> None:
         """Set one piece of one message.
@@ -146,7 +212,8 @@ class Workbench:
         values = {name: self.values[name] for name in self.variables if self.values.get(name)}
         draft = filled(self.draft, values)
         target = replace(target, headers=self.headers_to_send)
-        for _ in range(min(variants, VARIANTS_MAX)):
+        self.round_size = min(variants, VARIANTS_MAX)
+        for _ in range(self.round_size):
             trial = Trial(
                 draft, target, origin=origin, append=service.lake().append, variables=values
             )
@@ -171,7 +238,7 @@ def of_span(trace_id: str, span_id: str) -> Workbench:
         span = data.read_span(trace_id, span_id)
         draft = draft_of(span)
         headers = headers_to_repeat(data.request_headers(span_id))
-        return Workbench(span=span, original=draft, draft=draft, headers=headers)
+        return Workbench(span=span, original=draft, draft=draft, base=draft, headers=headers)
 
     bench: Workbench = state.remember(f"_workbench {trace_id} {span_id}", make)
     if bench.span is not None and bench.span["status"] == "running":
@@ -181,17 +248,16 @@ def of_span(trace_id: str, span_id: str) -> Workbench:
 
 
 def of_scratch(api: DraftApi) -> Workbench:
-    """The workbench of a call from scratch, one for each format."""
+    """The workbench of a call from scratch.
+
+    Args:
+        api: Format of a new one; a prompt that is there already is taken to it.
+    """
 
     def make() -> Workbench:
-        draft = scratch(api, model=_DEFAULT_MODEL[api])
-        return Workbench(span=None, original=draft, draft=draft)
+        draft = scratch(api, model=DEFAULT_MODEL[sdk_of(api)])
+        return Workbench(span=None, original=draft, draft=draft, base=draft)
 
-    return state.remember(f"_workbench {api}", make)
-
-
-_DEFAULT_MODEL: dict[DraftApi, str] = {
-    "messages": "claude-sonnet-4-5",
-    "chat": "gpt-5-mini",
-    "responses": "gpt-5-mini",
-}
+    bench: Workbench = state.remember("_workbench new", make)
+    bench.switch(api)
+    return bench

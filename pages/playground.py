@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import data, navigation, state, targets, workbench
+from app import data, navigation, state, workbench
 from app.components import answers, editor, text
 from app.components.diff import render_diff
 from app.components.follow_up import render_follow_up
-from tracelake.errors import NotInLake, QueryError, TraceLakeError
+from app.components.send_panel import render_send, scratch_format
+from tracelake.errors import NotInLake, QueryError
 from tracelake.playground.record import as_span
 from tracelake.playground.snippets import as_curl, as_python
 
 if TYPE_CHECKING:
-    from tracelake.playground.draft import DraftApi
+    from tracelake.playground.draft import Draft
 
 POLL_S = 0.3
 #: So many of the latest tests can be picked above the answer; the list of tests has all.
@@ -23,8 +25,9 @@ _PILLS = 10
 #: So many tests stand side by side.
 _COLUMNS = 4
 _HIGHLIGHTED_MAX = 20_000
-#: What stands in the control and in the URL, for each wire format.
-_FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
+#: Edits named one by one above the page.
+_EDITS = 5
+_TABS = ("Answer", "Prompt changes", "Tests", "Code")
 
 
 def main() -> None:
@@ -33,20 +36,52 @@ def main() -> None:
     if bench is None:
         return
     heading = st.container()
-    wide = state.get("layout") == "Compare"
-    left, right = (None, st.container()) if wide else st.columns([1, 1.1], gap="medium")
+    run = _Run()
+    left, right = (None, st.container()) if is_wide() else st.columns([1, 1.1], gap="medium")
     if left is not None:
         with left:
-            editor.render_system(bench)
-            editor.render_messages(bench)
-            editor.render_tools(bench)
-            editor.render_parameters(bench)
+            render_editors(bench, run)
     with right:
-        render_send(bench)
+        if render_send(bench):
+            bench.first_shown = len(all_tests(bench)) - bench.round_size + 1
+            st.rerun()
         with heading:
             # drawn last: the editors below say what was edited
             render_heading(bench)
         st.fragment(render_results, run_every=POLL_S if bench.is_running else None)(bench)
+    run.shown = _shown_elsewhere(bench)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one run of the whole page showed of the draft outside of the editors."""
+
+    shown: tuple[object, ...] | None = None
+
+
+@st.fragment
+def render_editors(bench: workbench.Workbench, run: _Run) -> None:
+    """The editors of the call.
+
+    What is typed into one is taken in by these alone, so that typing is not held up; the rest of
+    the page is drawn again only when it would show something else.
+    """
+    editor.render_system(bench)
+    editor.render_messages(bench)
+    editor.render_tools(bench)
+    editor.render_parameters(bench)
+    if run.shown is not None and run.shown != _shown_elsewhere(bench):
+        st.rerun(scope="app")
+
+
+def _shown_elsewhere(bench: workbench.Workbench) -> tuple[object, ...]:
+    compared = bench.draft if state.get("results") in _TABS[1:] else None
+    return bench.edits, bench.variables, bench.revision, bench.is_submitted, compared
+
+
+def is_wide() -> bool:
+    """Whether the answers have the whole width."""
+    return state.get("layout") == "Compare"
 
 
 def find_bench() -> workbench.Workbench | None:
@@ -59,16 +94,7 @@ def find_bench() -> workbench.Workbench | None:
             st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             navigation.render_link("playground", "Start from scratch", icon=":material/add:")
             return None
-    chosen = st.segmented_control(
-        "Format",
-        list(_FORMATS),
-        default="Messages",
-        required=True,
-        key="format",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return workbench.of_scratch(_FORMATS[chosen])
+    return workbench.of_scratch(scratch_format())
 
 
 def render_heading(bench: workbench.Workbench) -> None:
@@ -76,21 +102,13 @@ def render_heading(bench: workbench.Workbench) -> None:
     span = bench.span
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if span is None:
-            st.markdown("**New prompt** :gray[opens without a trace]")
+            st.markdown("**New prompt** :gray[without a trace]")
         else:
             st.markdown(
-                f":violet-badge[LLM call] **{_plain(span['agent_name'] or 'call')}** "
-                f":gray[{_plain(span['model'] or '')} · {text.moment(span['start_time'])}]"
+                f":violet-badge[LLM call] **{text.plain(span['agent_name'] or 'call')}** "
+                f":gray[{text.plain(span['model'] or '')} · {text.moment(span['start_time'])}]"
             )
-        if bench.edits:
-            st.markdown(" ".join(f":orange-badge[{_plain(name)}]" for name in bench.edits[:6]))
-            st.button(
-                "Reset all",
-                icon=":material/undo:",
-                type="tertiary",
-                on_click=bench.reset,
-                key="reset-all",
-            )
+        render_edits(bench)
         st.space("stretch")
         if span is not None:
             navigation.render_link(
@@ -110,87 +128,31 @@ def render_heading(bench: workbench.Workbench) -> None:
         )
 
 
-def render_send(bench: workbench.Workbench) -> None:
-    """Model and parameters, where to send, and the button."""
-    with st.container(border=True, key="send", gap="small"):
-        editor.render_settings(bench)
-        editor.render_variables(bench)
-        options = targets.choices(bench.draft.api, bench.span)
-        where, count, go = st.columns([2, 0.75, 1.75], vertical_alignment="bottom")
-        names = [option.name for option in options]
-        chosen = where.selectbox(
-            "Send to",
-            names,
-            format_func=lambda name: options[names.index(name)].label,
-            key=f"target-{bench.draft.api}-{bool(bench.span)}",
+def render_edits(bench: workbench.Workbench) -> None:
+    """Each edit with the way to take it back."""
+    edits = bench.edits
+    for name in edits[:_EDITS]:
+        is_part = name in {"system", "messages", "tools"}
+        st.button(
+            text.plain(name),
+            icon=":material/undo:",
+            type="tertiary",
+            help=f"Take the edit of {text.plain(name)} back",
+            key=f"undo-{name}",
+            on_click=bench.reset_part if is_part else bench.reset_parameter,
+            args=(name,),
         )
-        choice = options[names.index(chosen)]
-        variants = count.number_input(
-            "Variants", min_value=1, max_value=workbench.VARIANTS_MAX, value=1, key="variants"
+    if len(edits) > _EDITS:
+        st.markdown(f":gray[and {len(edits) - _EDITS} more]")
+    if edits or bench.trail:
+        st.button(
+            "Reset all",
+            icon=":material/restart_alt:",
+            type="tertiary",
+            help="Take every edit back, the format too",
+            on_click=bench.reset,
+            key="reset-all",
         )
-        base_url, api_key = render_access(bench, choice)
-        for name, value in bench.headers_to_send.items():
-            st.caption(f"Sent again as recorded: {_plain(f'{name}: {value}')}")
-        submitted, bench.is_submitted = bench.is_submitted, False
-        if bench.is_running:
-            go.button(
-                "Cancel",
-                icon=":material/stop_circle:",
-                on_click=bench.cancel,
-                width="stretch",
-                key="cancel",
-            )
-            return
-        pressed = go.button(
-            "Test Prompt",
-            type="primary",
-            icon=":material/play_arrow:",
-            shortcut="Mod+Enter",
-            width="stretch",
-            key="test",
-        )
-        if pressed or submitted:
-            send(bench, choice, base_url=base_url, api_key=api_key, variants=variants)
-
-
-def render_access(bench: workbench.Workbench, choice: targets.Choice) -> tuple[str, str]:
-    """Base URL and key where the choice needs them; both stay in this session's memory."""
-    base_url = api_key = ""
-    if choice.name == targets.OTHER:
-        base_url = st.text_input(
-            "Base URL, as the SDK wants it", key="base-url", placeholder="http://localhost:11434/v1"
-        )
-    if choice.needs_key:
-        api_key = st.text_input(
-            "API key, for this session only",
-            type="password",
-            key=f"key-{choice.name}",
-            placeholder=targets.key_hint(choice, bench.draft.api),
-            autocomplete="off",
-        )
-    return base_url, api_key
-
-
-def send(
-    bench: workbench.Workbench,
-    choice: targets.Choice,
-    *,
-    base_url: str,
-    api_key: str,
-    variants: int,
-) -> None:
-    """Start the tests."""
-    try:
-        target = targets.target(choice, bench.draft.api, base_url=base_url, api_key=api_key)
-    except TraceLakeError as error:
-        st.error(str(error))
-        return
-    if not target.base_url:
-        st.error("Say which base URL to send to.")
-        return
-    bench.first_shown = len(all_tests(bench)) + 1
-    bench.test(target, variants)
-    st.rerun()
 
 
 def render_results(bench: workbench.Workbench) -> None:
@@ -200,24 +162,44 @@ def render_results(bench: workbench.Workbench) -> None:
         state.put("_was_running", value=False)
         st.rerun()
     state.put("_was_running", value=bench.is_running)
-    labels = ["Answer", "Prompt changes", f"Tests ({len(tests)})", "Code"]
-    answer, prompt, listed, code = st.tabs(labels, key="results")
-    with answer:
-        render_answers(bench, tests)
-    with prompt:
-        now = {**(bench.span or {}), **_draft_span(bench)}
-        before = answers.prompt_text(_draft_span(bench, original=True))
-        render_diff(before, answers.prompt_text(now), titles=("Recorded", "Edited"))
-    with listed:
-        render_tests(tests)
-    with code:
-        for title, source, language in (
-            ("Python", as_python(bench.draft), "python"),
-            ("cURL", as_curl(bench.draft), "bash"),
-        ):
-            st.caption(title)
-            # highlighting a long text would hold up the whole page
-            st.code(source, language=language if len(source) < _HIGHLIGHTED_MAX else None)
+    # only the open one is drawn: a long prompt in a hidden one would hold up every key
+    answer, prompt, listed, code = st.tabs(_TABS, key="results", on_change="rerun")
+    if answer.open:
+        with answer:
+            render_answers(bench, tests)
+    if prompt.open:
+        with prompt:
+            render_prompt_changes(bench)
+    if listed.open:
+        with listed:
+            render_tests(tests)
+    if code.open:
+        with code:
+            render_code(bench.draft)
+
+
+def render_prompt_changes(bench: workbench.Workbench) -> None:
+    """The call as it was recorded beside the call as it would be sent."""
+    title = "Recorded" if bench.span is not None else "At first"
+    if bench.trail:
+        title = f"{title}, converted"
+    render_diff(
+        answers.prompt_text(_as_span(bench.base)),
+        answers.prompt_text(_as_span(bench.draft)),
+        titles=(title, "Edited"),
+        key="prompt-changes",
+    )
+
+
+def render_code(draft: Draft) -> None:
+    """The call to paste elsewhere."""
+    for title, source, language in (
+        ("Python", as_python(draft), "python"),
+        ("cURL", as_curl(draft), "bash"),
+    ):
+        st.caption(title)
+        # highlighting a long text would hold up the whole page
+        st.code(source, language=language if len(source) < _HIGHLIGHTED_MAX else None)
 
 
 def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> None:
@@ -289,19 +271,13 @@ def all_tests(bench: workbench.Workbench) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _draft_span(bench: workbench.Workbench, *, original: bool = False) -> dict[str, Any]:
-    draft = bench.original if original else bench.draft
+def _as_span(draft: Draft) -> dict[str, Any]:
     return {
         "system": draft.system,
         "messages": draft.messages,
         "tools": draft.tools,
         "request": draft.parameters,
     }
-
-
-def _plain(value: str) -> str:
-    """Text that Markdown takes as it is."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~:$<>" else c for c in value)
 
 
 main()

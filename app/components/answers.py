@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app.components import text
-from app.components.diff import render_diff, side_by_side
-from tracelake.playground.compare import deltas, tool_calls_text, word_diff
+from app.components.diff import render_diff
+from tracelake.playground.compare import deltas, tool_calls_text
 from tracelake.wire import response_turn
 
 if TYPE_CHECKING:
@@ -45,11 +45,17 @@ def render_comparison(original: dict[str, Any], test: dict[str, Any]) -> None:
     titles = ("Recorded answer", _running_title(test))
     # of an answer that is not whole, the missing end is no difference
     is_partial = test["status"] != "ok"
-    render_diff(answer_text(original), answer_text(test), titles=titles, is_partial=is_partial)
+    render_diff(
+        answer_text(original),
+        answer_text(test),
+        titles=titles,
+        key="answer-difference",
+        is_partial=is_partial,
+    )
     calls = [tool_calls_text(span["response_blocks"]) for span in (original, test)]
     if any(calls) and not (is_partial and not calls[1]):
         titles = ("Recorded tool calls", "New tool calls")
-        st.html(side_by_side(word_diff(calls[0], calls[1]), titles=titles))
+        render_diff(calls[0], calls[1], titles=titles, key="calls-difference")
 
 
 def render_answer(test: dict[str, Any], *, title: str | None = None) -> None:

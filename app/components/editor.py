@@ -75,7 +75,7 @@ def render_tools(bench: Workbench) -> None:
         value = _json_area(bench, "Tools", bench.draft.tools or [])
         if isinstance(value, list):
             # an emptied list is sent as no key at all, which every provider takes
-            bench.edit(tools=value or (bench.original.tools if not bench.original.tools else None))
+            bench.edit(tools=value or (None if bench.base.tools else bench.base.tools))
         else:
             st.error("Tools are a JSON list of definitions.")
         with title:
@@ -159,6 +159,16 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             _render_role(bench, index, message, stamp)
             st.space("stretch")
+            if bench.is_message_edited(index):
+                st.button(
+                    "",
+                    icon=":material/undo:",
+                    type="tertiary",
+                    help="Take the edits of this message back",
+                    key=f"undo-message-{stamp}",
+                    on_click=bench.reset_message,
+                    args=(index,),
+                )
             for icon, tip, by in (
                 ("arrow_upward", "Move up", -1),
                 ("arrow_downward", "Move down", 1),
@@ -261,7 +271,7 @@ def _leading_instructions(bench: Workbench, messages: list[Any]) -> int:
     """How many opening messages the system prompt's own editor shows already."""
     if bench.draft.api == "messages" or not bench.draft.system:
         return 0
-    if bench.original.parameters.get("instructions"):
+    if bench.base.parameters.get("instructions"):
         return 0
     count = 0
     while count < len(messages) and role_of(messages[count]) in _SYSTEM_ROLES:

@@ -41,7 +41,8 @@ def render_follow_up(bench: Workbench, test: dict[str, Any]) -> None:
         help="Opens Replay at this step, with this answer in the place of the recorded one.",
         key=f"use-{test['span_id']}",
     ):
-        state.put(f"replay-edit-{span['span_id']}-{ANSWER}", value=test["response"])
+        key = state.replay_edit_key(str(span["span_id"]), ANSWER)
+        state.put(key, value=test["response"])
         navigation.go("replay", trace=span["trace_id"], span=span["span_id"])
 
 
@@ -66,6 +67,8 @@ def _render_calls(bench: Workbench, test: dict[str, Any], calls: tuple[Call, ...
             icon=":material/play_arrow:",
             key=f"continue-{test['span_id']}",
         ):
+            # a test made in another format goes on in that one
+            bench.switch(test["attributes"]["api"])
             asked = bench.draft.edited(
                 messages=test["messages"], system=test["system"] or "", tools=test["tools"]
             )

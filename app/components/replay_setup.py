@@ -76,7 +76,7 @@ def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]
         key="replay-what",
         help="An edited answer is given instead of the recorded one; an edited request is sent.",
     )
-    key = f"replay-edit-{span['span_id']}-{what}"
+    key = state.replay_edit_key(str(span["span_id"]), what)
     if what == NOTHING:
         st.caption("The run is repeated as it was; calls without a recording go live.")
         return None, None

@@ -81,3 +81,8 @@ def first_line(text: str | None, limit: int = 120) -> str:
     """Text on one line, cut with an ellipsis."""
     joined = " ".join((text or "").split())
     return joined if len(joined) <= limit else f"{joined[: limit - 1]}…"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~:$<>" else c for c in text)

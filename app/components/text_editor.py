@@ -1,7 +1,9 @@
 """A text under edit: highlighted where the browser component can be had, else a plain text area.
 
-Invariant: what is being typed is never overwritten; another text is shown only with another
-revision.
+Invariants:
+- What is being typed is never overwritten; another text is shown only with another revision.
+- The browser is told a text once: while it is typed in, the same message goes there again, which
+  Streamlit knows by its hash, however long the text is.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 import tracelake
+from app import state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _BUNDLE = Path(tracelake.__file__).parent / "_ui" / "frontend" / "editor.js"
 _LINE_CHARS = 82
@@ -58,7 +61,8 @@ def render_text_editor(
     result = _component()(
         key=key,
         data={
-            "value": value,
+            "id": key,
+            "value": _told_once(key, revision, value),
             "revision": revision,
             "language": language,
             "label": label,
@@ -73,6 +77,19 @@ def render_text_editor(
     return str(told["text"]) if told and told["revision"] == revision else value
 
 
+def reserve_heights(texts: Mapping[str, str]) -> None:
+    """Keep the place of editors until their script is there, so that nothing jumps then.
+
+    Args:
+        texts: What each editor shows, by its key.
+    """
+    if is_available():
+        rules = (
+            f".st-key-{key} {{ min-height: {_height(text)}px }}" for key, text in texts.items()
+        )
+        st.html(f"<style>{''.join(rules)}</style>")
+
+
 def is_available() -> bool:
     """Whether the component is built and there is a browser to run it."""
     return _BUNDLE.is_file() and st.context.url is not None
@@ -83,6 +100,16 @@ def _component() -> Any:
     return component(
         "tracelake.editor", html='<div class="tl-editor"></div>', css="editor.css", js="editor.js"
     )
+
+
+def _told_once(key: str, revision: str, value: str) -> str:
+    """The text to tell the browser: while something is typed there, the one it was told first."""
+    typed = (state.get(key) or {}).get("value")
+    kept = state.get(f"_told-{key}")
+    if typed and kept and typed["revision"] == kept[0] == revision:
+        return str(kept[1])
+    state.put(f"_told-{key}", value=(revision, value))
+    return value
 
 
 def _noted() -> None:

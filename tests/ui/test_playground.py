@@ -24,6 +24,11 @@ def _badges(page: AppTest) -> str:
     return " ".join(element.value for element in page.markdown)
 
 
+def _edits(page: AppTest) -> set[str]:
+    """What the page says was edited."""
+    return {str(b.key).removeprefix("undo-") for b in page.button if str(b.key).startswith("undo-")}
+
+
 def _area(page: AppTest, label: str):  # noqa: ANN202 - a type private to Streamlit's testing
     return next(area for area in page.text_area if area.label == label)
 
@@ -39,7 +44,7 @@ def test_a_prompt_can_be_written_from_scratch(open_page: Callable[..., AppTest])
     page = open_page("playground")
     assert "New prompt" in _badges(page)
     assert _area(page, "System prompt").value == ""
-    assert "edited" not in _badges(page)
+    assert not _edits(page)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_a_recorded_call_opens_unedited(
     page = open_page("playground", trace=trace, span="call")
     assert _area(page, "System prompt").value == system
     assert f"Do {trace} & <i>quickly</i>." in [area.value for area in page.text_area]
-    assert "edited" not in _badges(page)
+    assert not _edits(page)
 
 
 def test_what_cannot_be_edited_says_why(open_page: Callable[..., AppTest], filled: Lake) -> None:
@@ -67,20 +72,20 @@ def test_an_edit_shows_and_can_be_taken_back(
     """An edited part is marked and its reset brings the recorded text back."""
     page = open_page("playground", trace="good", span="call")
     _area(page, "System prompt").set_value("You are a poet.").run()
-    assert "orange-badge[system]" in _badges(page)
+    assert _edits(page) == {"system"}
     _press(page, "Reset")
     assert _area(page, "System prompt").value == "You are coder."
-    assert "orange-badge" not in _badges(page)
+    assert not _edits(page)
 
 
 def test_messages_can_be_added_and_removed(open_page: Callable[..., AppTest], filled: Lake) -> None:
     """A message added is empty and at the end; removing it leaves the call as recorded."""
     page = _press(open_page("playground", trace="good", span="call"), "Add message")
-    assert "orange-badge[messages]" in _badges(page)
+    assert _edits(page) == {"messages"}
     removers = [button for button in page.button if button.help == "Remove this message"]
     assert len(removers) == 2
     removers[1].click().run()
-    assert "orange-badge" not in _badges(page)
+    assert not _edits(page)
 
 
 def test_broken_json_is_said_and_not_sent(open_page: Callable[..., AppTest], filled: Lake) -> None:
@@ -88,7 +93,7 @@ def test_broken_json_is_said_and_not_sent(open_page: Callable[..., AppTest], fil
     page = open_page("playground", trace="good", span="call")
     _area(page, "Tools").set_value("[{oops").run()
     assert "Not JSON" in page.error[0].value
-    assert "orange-badge[tools]" not in _badges(page)
+    assert not _edits(page)
 
 
 def test_a_test_shows_its_difference_and_is_found_again(

@@ -1,8 +1,8 @@
 // A text editor for prompts: Markdown or JSON, {{variables}} marked, Ctrl+Enter to submit.
 //
-// Told by `data`: value and revision (the text is taken anew when the revision changes, and at no
-// other time, so that what is being typed is never overwritten), language, label, placeholder,
-// height. Tells `value` ({ revision, text }) shortly after the last key and on leaving, and
+// Told by `data`: id, value and revision (the text is taken anew when the revision changes, and at
+// no other time, so that what is being typed is never overwritten; `value` is the text at the start
+// of the revision), language, label, placeholder, height. Tells `value` ({ revision, text }) shortly after the last key and on leaving, and
 // `submit` on Ctrl+Enter.
 
 import { EditorState, Compartment } from "@codemirror/state";
@@ -11,7 +11,9 @@ import { fixed, language, look } from "./extensions.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
 
 /** So long after the last key the text goes to Python. */
-const PAUSE_MS = 500;
+const PAUSE_MS = 300;
+/** What was told to Python, by editor: an editor put back on the page shows that. */
+const told = new Map();
 
 class Editor {
   constructor(place, data) {
@@ -28,8 +30,10 @@ class Editor {
   /** Show another text; the undo history starts over with it. */
   load(data) {
     clearTimeout(this.timer);
+    this.id = data.id;
     this.revision = data.revision;
-    this.sent = data.value;
+    const known = told.get(data.id);
+    this.sent = known?.revision === data.revision ? known.text : data.value;
     const typed = EditorView.updateListener.of((update) => {
       if (!update.docChanged) return;
       clearTimeout(this.timer);
@@ -37,10 +41,10 @@ class Editor {
     });
     this.view.setState(
       EditorState.create({
-        doc: data.value,
+        doc: this.sent,
         extensions: [
           fixed(data, { submit: () => this.submit(), leave: () => this.commit() }),
-          language(data.language, data.value.length),
+          language(data.language, this.sent.length),
           typed,
           this.theme.of(look(readTheme(this.place))),
         ],
@@ -57,6 +61,7 @@ class Editor {
     const text = this.view.state.doc.toString();
     if (text === this.sent) return;
     this.sent = text;
+    told.set(this.id, { revision: this.revision, text });
     this.tell.setStateValue("value", { revision: this.revision, text });
   }
 
