@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
+from pyarrow.fs import FileSelector
 
 from tracelake.schema import EXCHANGES, SPANS, TRACES
-from tracelake.storage import cold, files
+from tracelake.storage import cold
 from tracelake.storage.compaction import Block, Merge, plan_merges, plan_ranges
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.log import removed_since
-from tracelake.storage.options import storage_options
+from tracelake.storage.options import file_system, storage_options
 from tracelake.storage.rewrite import rewrite
 from tracelake.storage.table import DeltaStore
 
@@ -107,16 +108,12 @@ class Compactor:
         return CompactReport(merges, before, after, vacuumed, time.monotonic() - began)
 
     def vacuum(self) -> int:
-        """Delete files that were removed from their table before the grace; local tables only.
+        """Delete files that were removed from their table before the grace.
 
         Returns:
             Number of files deleted.
         """
-        deleted = 0
-        for store in (*self._stores, self._traces):
-            if store.is_local:
-                deleted += self._vacuum(store)
-        return deleted
+        return sum(self._vacuum(store) for store in (*self._stores, self._traces))
 
     def _merge(self, store: DeltaStore, merge: Merge) -> int | None:
         snapshot = store.snapshot()
@@ -142,19 +139,22 @@ class Compactor:
                 yield part
 
     def _vacuum(self, store: DeltaStore) -> int:
-        root = Path(store.uri)
-        if not root.exists():
-            return 0
+        system, root = file_system(store.uri, store.options)
         since = time.time() - self._vacuum_grace_s
         # The folders first: a file that is written after this is not looked at.
-        present = [path for path in root.glob("date=*/*") if path.stat().st_mtime < since]
+        found = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+        present = {info.path[len(root) + 1 :]: info for info in found if info.is_file}
         snapshot = store.snapshot()
         live = {file.path for file in (*snapshot.files, *snapshot.damaged)}
-        kept = live | removed_since(root / "_delta_log", since)
+        commits = [info for path, info in present.items() if path.startswith("_delta_log/")]
+        kept = live | removed_since(commits, system, since)
         deleted = 0
-        for path in present:
-            if path.relative_to(root).as_posix() not in kept:
-                deleted += files.remove(path)
+        for path, info in present.items():
+            is_data = path.startswith("date=") and info.mtime.timestamp() < since
+            if is_data and path not in kept:
+                with suppress(FileNotFoundError):
+                    system.delete_file(info.path)
+                    deleted += 1
         return deleted
 
 

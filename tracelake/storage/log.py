@@ -1,7 +1,7 @@
-"""Reading the commits of a local Delta table as the plain JSON lines they are.
+"""Reading the commits of a Delta table as the plain JSON lines they are.
 
 offsets_between(log_folder, after, upto) -> {app_id: offset} of those commits, None if gone
-removed_since(log_folder, moment) -> paths that commits after the moment removed
+removed_since(commits, system, moment) -> paths that commits after the moment removed
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from pyarrow.fs import FileInfo, FileSystem
 
 
 def offsets_between(log_folder: Path, after: int, upto: int) -> dict[str, int] | None:
@@ -32,14 +35,21 @@ def offsets_between(log_folder: Path, after: int, upto: int) -> dict[str, int] |
     return offsets
 
 
-def removed_since(log_folder: Path, moment: float) -> set[str]:
-    """Files that commits after that moment removed."""
+def removed_since(commits: Iterable[FileInfo], system: FileSystem, moment: float) -> set[str]:
+    """Files that commits after that moment removed.
+
+    Args:
+        commits: Files of the log, those of other kinds among them.
+        system: Where they are read.
+        moment: Seconds since 1970.
+    """
     removed: set[str] = set()
-    for path in log_folder.glob("*.json"):
+    for commit in commits:
+        if commit.extension != "json" or commit.mtime.timestamp() < moment:
+            continue
         try:
-            if path.stat().st_mtime < moment:
-                continue
-            lines = path.read_bytes().splitlines()
+            with system.open_input_stream(commit.path) as stream:
+                lines = stream.read().splitlines()
         except FileNotFoundError:  # the log was cleaned up meanwhile
             continue
         for line in lines:

@@ -1,6 +1,7 @@
 """How the tables' object storage is reached, read from the environment as the AWS tools do.
 
 storage_options(location) -> options for deltalake and polars, None for a local lake
+file_system(root, options) -> where a table's files can be listed, read and deleted
 write_object(uri, data, options)
 """
 
@@ -10,6 +11,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
     from tracelake.config import Location
 
 
@@ -37,10 +40,17 @@ def storage_options(location: Location) -> dict[str, str] | None:
     return options
 
 
-def write_object(uri: str, data: bytes, options: dict[str, str]) -> None:
-    """Put one object, whole."""
-    from pyarrow.fs import S3FileSystem
+def file_system(root: str, options: dict[str, str] | None) -> tuple[FileSystem, str]:
+    """The file system that holds a folder, and the folder's path in it.
 
+    Args:
+        root: A local path or an `s3://` URI.
+        options: As `storage_options` gives them.
+    """
+    from pyarrow.fs import LocalFileSystem, S3FileSystem
+
+    if options is None:
+        return LocalFileSystem(), root
     arguments: dict[str, Any] = {
         "access_key": options.get("aws_access_key_id"),
         "secret_key": options.get("aws_secret_access_key"),
@@ -49,5 +59,11 @@ def write_object(uri: str, data: bytes, options: dict[str, str]) -> None:
         "endpoint_override": options.get("aws_endpoint_url"),
     }
     system = S3FileSystem(**{key: value for key, value in arguments.items() if value})
-    with system.open_output_stream(uri.removeprefix("s3://")) as stream:
+    return system, root.removeprefix("s3://")
+
+
+def write_object(uri: str, data: bytes, options: dict[str, str]) -> None:
+    """Put one object, whole."""
+    system, path = file_system(uri, options)
+    with system.open_output_stream(path) as stream:
         stream.write(data)

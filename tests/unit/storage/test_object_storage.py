@@ -6,17 +6,20 @@ import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyarrow.fs import FileSelector
 
 from tests.support import eventually
 from tracelake import Lake
 from tracelake.config import Location
+from tracelake.storage.compactor import Compactor
+from tracelake.storage.options import file_system, storage_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytest.importorskip("moto.server", reason="moto[server] is not installed: no S3 server to test on")
 
@@ -75,7 +78,7 @@ def _append(lake: Lake, trace_id: str, span_id: str, seconds: float, **data: Any
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_lake_on_object_storage(bucket: str, tmp_path: Path) -> None:
-    """Seal, amend, compact, delete and read work as on a local disk."""
+    """Seal, amend, compact, vacuum, delete and read work as on a local disk."""
     lake = Lake(Location(f"{bucket}/one", tmp_path / "hot"))
     for number in range(4):
         _append(lake, f"t{number % 2}", f"s{number}", number)
@@ -91,9 +94,21 @@ def test_a_lake_on_object_storage(bucket: str, tmp_path: Path) -> None:
     assert len(lake.files()) == 2  # one for each trace: their ranges do not overlap
     assert lake.trace("t1").height == 2
     assert lake.traces().collect().height == 2
+    assert len(_objects(bucket)) > len(lake.files())
+    assert Compactor(lake.location, vacuum_grace_s=3600).vacuum() == 0
+    assert Compactor(lake.location, vacuum_grace_s=-60).vacuum() > 0
+    assert _objects(bucket) == sorted(lake.files())
+    assert lake.spans().sort("trace_id", "span_id").collect().equals(after)
     lake.delete("t1")
     lake.seal()
     assert set(Lake(lake.location).spans().collect()["trace_id"]) == {"t0"}
+
+
+def _objects(bucket: str) -> list[str]:
+    """Every Parquet object of `spans`, by its URI."""
+    files, root = file_system(f"{bucket}/one/spans", storage_options(Location(bucket, Path())))
+    found = files.get_file_info(FileSelector(root, recursive=True))
+    return sorted(f"s3://{i.path}" for i in found if i.extension == "parquet")
 
 
 SEALING = """
