@@ -53,7 +53,7 @@ def trace_id(stage: Stage) -> str:
 
 def pids_of(folder: Path) -> list[int]:
     """The processes of the slow program in a fork's folder, once it has written them down."""
-    file = folder / "work" / "pids"
+    file = folder / "work" / "slow" / "pids"
     text = file.read_text() if file.exists() else ""
     return [int(word) for word in text.split()] if len(text.split()) == 2 else []
 

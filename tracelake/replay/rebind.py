@@ -16,6 +16,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+from tracelake.replay.spellings import spelled
 from tracelake.replay.volatile import ids_of, mask
 
 if TYPE_CHECKING:
@@ -24,17 +25,21 @@ if TYPE_CHECKING:
     from tracelake.wire import Atom, Request
 
 #: In JSON text a word may follow an escaped control character, whose letter is no part of it.
-_BEFORE = r"(?:(?<![0-9A-Za-z])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
+#: In a URL it may follow an escaped byte.
+_BEFORE = r"(?:(?<![0-9A-Za-z])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
 _AFTER_ID = r"(?![0-9A-Za-z])"
 #: `/a/proj` is another folder than `/a/proj-old` and `/a/proj.git`.
 _AFTER_PATH = r"(?![0-9A-Za-z_-]|\.\w)"
 
 
 class Substitution:
-    """Replaces whole words by others, in text and in JSON text."""
+    """Replaces whole words by others, in text and in JSON text; paths in all their spellings."""
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
         self._pairs = {old: new for old, new in pairs.items() if old and old != new}
+        for old, new in list(self._pairs.items()):
+            for written, fresh in spelled(old, new):
+                self._pairs.setdefault(written, fresh)
         for old, new in list(self._pairs.items()):
             for ascii_only in (True, False):
                 escaped = json.dumps(old, ensure_ascii=ascii_only)[1:-1]

@@ -5,7 +5,8 @@ Four kinds:
 - git: a clone that shares the objects of the recorded repository, at the recorded commit, with the
   recorded changes applied. Not a `git worktree`: that would write into the original's `.git`, and
   what the program commits would land there.
-- copy: the folder with the files kept in the record; as it is now where they were too large.
+- copy: the folder with the files kept in the record, also where the folder itself is not here; as
+  it is now where they were too large.
 - present: the folder as it is now, to try changed code against recorded answers.
 - in_place: the recorded directory itself, only when asked for.
 
@@ -17,12 +18,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracelake.errors import ConfigError, LakeError
 from tracelake.replay.snapshot import unpack
+from tracelake.replay.spellings import from_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +70,10 @@ class CopyPlan:
             return {}
         pairs = {str(self.root): str(self.target), str(self.source): str(self.cwd)}
         real = {str(self.root.resolve()): str(self.target)}
-        return {old: new for old, new in {**real, **pairs}.items() if old != new}
+        found = {old: new for old, new in {**real, **pairs}.items() if old != new}
+        home = Path.home()
+        short = {from_home(old, home): from_home(new, home) or new for old, new in found.items()}
+        return {**found, **{old: new for old, new in short.items() if old is not None}}
 
     def words(self, command: Sequence[str]) -> list[str]:
         """A command line with the recorded folders replaced where the copy has such a file."""
@@ -87,7 +92,8 @@ def plan_copy(record: RunRecord, target: Path, kind: CopyKind | None = None) -> 
 
     Args:
         record: The recorded run.
-        target: Where a copy goes; must not exist.
+        target: Where a copy goes, under the name of what is copied, since programs tell the name
+            of the directory they work in; must not exist.
         kind: What the user asked for; None chooses.
 
     Raises:
@@ -95,6 +101,8 @@ def plan_copy(record: RunRecord, target: Path, kind: CopyKind | None = None) -> 
     """
     source = Path(record.cwd)
     if not source.is_dir():
+        if kind in {None, "copy"} and record.has_all_files:
+            return _plan_recorded(record, source, target)
         raise ConfigError(
             f"the recorded directory {source} does not exist here: replay on the machine that "
             "recorded the run, or as a conversation"
@@ -107,9 +115,10 @@ def plan_copy(record: RunRecord, target: Path, kind: CopyKind | None = None) -> 
         raise ConfigError(f"no git copy can be made: {git_problem}")
     if kind in {None, "git"} and not git_problem:
         return _plan_git(record, source, target)
-    if record.files is not None and not record.git and kind != "present":
+    target /= source.name
+    if record.has_all_files and kind != "present":
         why = f"a copy of the folder as it was before the run ({git_problem or 'as asked'})"
-        return CopyPlan("copy", source, source, target, target, why)
+        return replace(_plan_recorded(record, source, target), why=why)
     size = _size(source)
     if size > COPY_MAX_BYTES:
         raise ConfigError(
@@ -139,9 +148,10 @@ def make_copy(plan: CopyPlan, record: RunRecord, *, leave_out: Path | None = Non
     try:
         if plan.kind == "git":
             _clone(plan, record)
-        elif plan.kind == "copy" and record.files is not None and not record.git:
+        elif plan.kind == "copy" and record.files is not None and record.has_all_files:
             plan.target.mkdir(parents=True)
             unpack(record.files, plan.target, present=plan.root)
+            plan.cwd.mkdir(parents=True, exist_ok=True)
             _link_packages(plan)
         else:
             _copy_folder(plan.root, plan.target, leave_out)
@@ -159,6 +169,8 @@ def _git_problem(record: RunRecord) -> str | None:
     git = record.git
     if not git.get("head"):
         return "the directory was not in a git repository"
+    if git.get("patch_withheld"):
+        return "the recorded changes hold a secret and were not kept"
     if git.get("patch_too_large"):
         return "the recorded changes were too large to keep"
     root = Path(str(git.get("root") or ""))
@@ -169,8 +181,17 @@ def _git_problem(record: RunRecord) -> str | None:
     return None
 
 
+def _plan_recorded(record: RunRecord, source: Path, target: Path) -> CopyPlan:
+    """A copy out of the record alone."""
+    root = Path(str(record.git.get("root") or source))
+    inside = source.relative_to(root) if source.is_relative_to(root) else Path()
+    why = f"a copy of the recorded files ({source} does not exist here)"
+    return CopyPlan("copy", source, root, target, target / inside, why)
+
+
 def _plan_git(record: RunRecord, source: Path, target: Path) -> CopyPlan:
     root = Path(str(record.git["root"]))
+    target /= root.name
     inside = source.resolve().relative_to(root.resolve())
     warnings: list[str] = []
     if _untracked(record) and record.files is None:

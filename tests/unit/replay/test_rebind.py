@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.unit.replay.exchanges import chat, exchange
 from tracelake.replay.rebind import Rebinding, Substitution, pair_ids
 from tracelake.wire import read_request
@@ -52,6 +54,33 @@ def test_only_whole_words_are_replaced() -> None:
     assert substitution.text(text) == (
         "/forks/1/work/a.py /home/u/proj-old/a.py /home/u/proj.git /forks/1/work. x/home/u/proj"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("~/.client/projects/-home-me-my-app/memory/", "~/.client/projects/-forks-1-app/memory/"),
+        ("~/.cache/-home-me-my_app.json", "~/.cache/-forks-1-app.json"),
+        ("state/_home_me_my_app/x", "state/_forks_1_app/x"),
+        (
+            "editor://open?at=%2Fhome%2Fme%2Fmy_app%2Fa.py",
+            "editor://open?at=%2Fforks%2F1%2Fapp%2Fa.py",
+        ),
+        ("?at%3D%2Fhome%2Fme%2Fmy_app&x", "?at%3D%2Fforks%2F1%2Fapp&x"),
+        ("run --home-me my-home-me-my-app", "run --home-me my-home-me-my-app"),
+    ],
+)
+def test_a_folder_is_replaced_in_every_spelling(old: str, new: str) -> None:
+    """Clients name their own folders after the working directory; ordinary words stay."""
+    substitution = Substitution({"/home/me/my_app": "/forks/1/app"})
+    assert substitution.text(old) == new
+    assert substitution.value({"at": old}) == {"at": new}
+
+
+def test_a_short_path_is_replaced_only_as_it_is() -> None:
+    """Of a folder at the top an encoded name would be an ordinary word."""
+    substitution = Substitution({"/work": "/forks/1/app"})
+    assert substitution.text("/work/a --work _work") == "/forks/1/app/a --work _work"
 
 
 def test_a_folder_is_replaced_in_json_text_too() -> None:

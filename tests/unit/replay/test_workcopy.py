@@ -12,6 +12,7 @@ import pytest
 from tracelake.errors import ConfigError
 from tracelake.replay import tree
 from tracelake.replay.record import RunRecord, capture_git, capture_run
+from tracelake.replay.secrets import Secrets
 from tracelake.replay.workcopy import make_copy, plan_copy
 
 
@@ -27,7 +28,9 @@ def git(cwd: Path, *words: str) -> str:
 def record(cwd: Path) -> RunRecord:
     """The record of a run in that folder."""
     moment = datetime(2026, 11, 22, tzinfo=UTC)
-    return RunRecord("r1", "run", ("python", "a.py"), str(cwd), moment, git=capture_git(cwd))
+    return RunRecord(
+        "r1", "run", ("python", "a.py"), str(cwd), moment, git=capture_git(cwd, Secrets({}))
+    )
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -86,10 +89,10 @@ def test_a_program_that_ran_in_a_subfolder_runs_there_again(
     recorded = record(repository / "sub")
     plan = plan_copy(recorded, tmp_path / "fork" / "work")
     make_copy(plan, recorded)
-    assert plan.cwd == tmp_path / "fork" / "work" / "sub"
+    assert plan.cwd == tmp_path / "fork" / "work" / repository.name / "sub"
     assert plan.words(["python", str(repository / "a.py"), "/elsewhere"]) == [
         "python",
-        str(tmp_path / "fork" / "work" / "a.py"),
+        str(tmp_path / "fork" / "work" / repository.name / "a.py"),
         "/elsewhere",
     ]
 
@@ -120,7 +123,21 @@ def test_in_place_is_never_chosen_but_only_asked_for(tmp_path: Path) -> None:
     """Without being asked, a fork does not touch the recorded directory."""
     recorded = record(tmp_path)
     assert plan_copy(recorded, tmp_path / "f", "in_place").cwd == tmp_path
-    assert plan_copy(recorded, tmp_path / "f").cwd == tmp_path / "f"
+    assert plan_copy(recorded, tmp_path / "f").cwd == tmp_path / "f" / tmp_path.name
+
+
+def test_a_folder_in_the_home_is_recognised_as_a_shell_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`~/app` stands for the copy too; a copy outside of the home has only its whole path."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    source = tmp_path / "home" / "app"
+    source.mkdir(parents=True)
+    recorded = record(source)
+    inside = plan_copy(recorded, tmp_path / "home" / "forks" / "f")
+    assert inside.paths["~/app"] == "~/forks/f/app"
+    outside = plan_copy(recorded, tmp_path / "f")
+    assert outside.paths["~/app"] == str(tmp_path / "f" / "app")
 
 
 def test_changes_of_a_folder_are_told_as_diffs(tmp_path: Path) -> None:
