@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tracelake.infer import events, tree
-from tracelake.infer.delegation import choose_link
+from tracelake.infer.delegation import CLOCK_SLACK, choose_link
 from tracelake.infer.phrases import PhraseIndex
 from tracelake.infer.state import Evidence
 
@@ -84,9 +84,36 @@ def link_by_result(tool: ToolCall, result: str) -> list[JsonEvent]:
 def _claim(thread: Thread, tool: ToolCall, evidence: Evidence) -> list[JsonEvent]:
     agent = thread.agent
     if len(agent.threads) > 1 or agent is tool.call.agent:
-        return tree.split_thread(thread, tool, evidence)
+        return tree.split_thread(thread, evidence, parent=tool.call.agent, via=tool)
     at = max(tool.end or tool.start, agent.last_activity or agent.start)
     return tree.hang_under_tool(agent, tool, evidence, at)
+
+
+def link_by_time(tool: ToolCall) -> list[JsonEvent]:
+    """A conversation of the caller's own that ran while it waited for one tool was that tool's."""
+    call = tool.call
+    if tool.children or tool.name in call.trace.leaf_tools or len(call.tools) > 1:
+        return []
+    told: list[JsonEvent] = []
+    for thread in call.agent.threads[-_THREADS_TRIED:]:
+        if call.thread in thread.beside and thread.is_at_rest and _ran_within(thread, tool):
+            told += _claim(thread, tool, Evidence("time", 0.5))
+    return told
+
+
+def separate(thread: Thread) -> list[JsonEvent]:
+    """Give the conversations that began in the middle of this one, which goes on, to other agents.
+
+    An agent does one thing at a time: what began while it waited for an answer or a tool, and was
+    counted to it because its prompt is the same, is another agent's.
+    """
+    agent = thread.agent
+    told: list[JsonEvent] = []
+    for other in agent.threads[-_THREADS_TRIED:]:
+        if thread in other.beside and all(call.agent is agent for call in other.calls):
+            evidence = Evidence("beside", 0.8)
+            told += tree.split_thread(other, evidence, parent=agent.parent, via=agent.via)
+    return told
 
 
 def _unclaimed(tool: ToolCall) -> list[Thread]:
@@ -136,7 +163,8 @@ def remember_unlinked(trace: Trace, thread: Thread, asked: Asked) -> None:
 def link_late(call: Call, arguments: Iterable[tuple[ToolCall, object]]) -> list[JsonEvent]:
     """Link the conversations that began before this call was seen to end, and that it started."""
     trace = call.trace
-    later = (u for u in trace.unlinked if u.start >= call.start)
+    answered = call.first_byte or call.end or call.start
+    later = (u for u in trace.unlinked if u.start >= answered - CLOCK_SLACK)
     waiting = [u for u in later if u.thread is not call.thread]
     if trace.calls_in_flight == 0:
         trace.unlinked.clear()

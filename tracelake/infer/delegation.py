@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from tracelake.infer.identity import is_same_persona
+from tracelake.infer.identity import is_generic, is_same_persona
+from tracelake.infer.names import name_from_arguments, name_from_tool, name_words, says_whom
 from tracelake.infer.phrases import words_of
 from tracelake.infer.state import Evidence
 
@@ -34,6 +35,7 @@ _IS_STALE = -300
 _STALE = timedelta(seconds=60)
 _SUMMARY_MIN_CHARS = 40
 _SUMMARY_MIN_SHARE = 0.5
+_CONTEXT_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Link:
         call: The call that asked or answered.
         tool: The delegating tool call.
         origin: Key of the words that started it, of this call alone.
+        sources: For a pipeline, every call whose answer it is given.
     """
 
     kind: Literal["tool", "flow", "pipeline", "summary"]
@@ -53,6 +56,7 @@ class Link:
     tool: ToolCall | None
     evidence: Evidence
     origin: int = 0
+    sources: tuple[Call, ...] = ()
 
 
 def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) -> Link | None:
@@ -63,16 +67,15 @@ def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) ->
         persona: Persona of the new conversation.
         start: When its first call began.
     """
-    known = [f for f in found if _is_before(f.phrase.call, start)]
+    known = _not_quoted([f for f in found if _is_before(f.phrase.call, start)])
     summary = _summary(known, persona, asked=True)
     if summary is not None:
         return summary
-    wholes = {id(f.phrase.call) for f in known if _is_context(f)}
+    context = _context(known)
     ranked = [
         (weight, place, f)
         for place, f in enumerate(known)
-        if id(f.phrase.call) not in wholes or f.phrase.tool is not None
-        if (weight := _weight(f, persona, start)) > 0
+        if id(f.phrase) not in context and (weight := _weight(f, persona, start)) > 0
     ]
     if ranked:
         best = max(ranked, key=_rank)[2]
@@ -86,11 +89,46 @@ def choose_link(found: Sequence[Found], *, persona: Persona, start: datetime) ->
     rewritten = _summary(known, persona, asked=False)
     if rewritten is not None:
         return rewritten
-    pipelines = [f for f in known if _is_context(f) and f.phrase.characters >= _PHRASE_MIN_CHARS]
+    handed = (f for f in known if id(f.phrase) in context)
+    pipelines = [f for f in handed if f.phrase.characters >= _PHRASE_MIN_CHARS]
     if pipelines:
         latest = max(pipelines, key=lambda f: (f.phrase.call.start, f.phrase.characters))
-        return Link("pipeline", latest.phrase.call, None, Evidence("flow", 0.6))
+        sources = tuple(f.phrase.call for f in pipelines)
+        return Link("pipeline", latest.phrase.call, None, Evidence("flow", 0.6), 0, sources)
     return None
+
+
+def _not_quoted(found: Sequence[Found]) -> list[Found]:
+    """What stands in the prompt for itself, not only as part of words that a later call said."""
+    whole = [f for f in found if f.phrase.is_whole and f.places]
+
+    def is_quoted(quoted: Found) -> bool:
+        call = quoted.phrase.call
+        around = [f for f in whole if f.phrase.call.start > call.start]
+        return all(any(p.holds(place) for f in around for p in f.places) for place in quoted.places)
+
+    return [f for f in found if not f.places or not is_quoted(f)]
+
+
+def _context(found: Sequence[Found]) -> set[int]:
+    """Ids of the phrases that are handed on as context, not as the task.
+
+    A whole answer is, and so are the parts of an answer that stands in the prompt with nearly all
+    of them; but a part that stands there more often than the others is the task.
+    """
+    parts: dict[int, list[Found]] = {}
+    context: set[int] = set()
+    whole: set[int] = set()
+    for f in found:
+        if f.phrase.tool is None:
+            parts.setdefault(id(f.phrase.call), []).append(f)
+    for call_id, own in parts.items():
+        whole.update(call_id for f in own if f.phrase.is_whole)
+        total = own[0].phrase.call.answer_parts
+        is_all = call_id in whole or (total > 1 and len(own) >= _CONTEXT_SHARE * total)
+        fewest = min(len(f.places) for f in own)
+        context.update(id(f.phrase) for f in own if is_all and len(f.places) == fewest)
+    return context
 
 
 def _rank(candidate: tuple[float, int, Found]) -> tuple[float, bool, float, int]:
@@ -111,12 +149,6 @@ def tool_ordinal(tool: ToolCall) -> int:
 
 def _is_before(call: Call, start: datetime) -> bool:
     return call.end is not None and call.end <= start + CLOCK_SLACK
-
-
-def _is_context(found: Found) -> bool:
-    """A whole answer inside a longer prompt: handed on as context, not as the task."""
-    phrase = found.phrase
-    return phrase.tool is None and phrase.is_whole and not found.is_message
 
 
 def _weight(found: Found, persona: Persona, start: datetime) -> float:
@@ -187,6 +219,24 @@ def waiting_tool(
     tools = [tool for tool in innermost[0].awaiting.values() if tool.name not in leaves]
     ranked = ((_shared(t, words), not t.children, -tool_ordinal(t), t) for t in tools)
     return max(ranked, key=lambda r: r[:3], default=(0, True, 0, None))[3]
+
+
+def naming_tool(agents: Iterable[Agent], persona: Persona) -> ToolCall | None:
+    """The latest tool call without a result and without an agent that names this persona's role."""
+    role = name_words(persona.role or "")
+    if not role or is_generic(persona.role or ""):
+        return None
+    waiting = (tool for agent in agents for tool in agent.awaiting.values() if not tool.children)
+    named = [tool for tool in waiting if _names(tool) and _names(tool) <= role]
+    return max(named, key=lambda tool: (tool.start, -tool_ordinal(tool)), default=None)
+
+
+def _names(tool: ToolCall) -> set[str]:
+    """Words of the name that a delegating call gives an agent."""
+    given = name_from_arguments(tool.arguments)
+    if given is None and says_whom(tool.name):
+        given = name_from_tool(tool.name)
+    return name_words(given or "")
 
 
 def _shared(tool: ToolCall, words: set[str]) -> int:

@@ -1,15 +1,21 @@
 """Who speaks: the identity that a system prompt gives an agent.
 
 Two prompts are the same persona when their fingerprints agree, or when they give the same role
-("You are …") and mostly consist of the same words, as a prompt with a changing part does.
+("You are …") and one only adds to the other, or they are long, differ little and come with the same
+tools; but not when they are offered quite different tools. Inside one conversation, where a prompt
+with a changing part is the rule and another agent the exception, half of the words are enough.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tracelake.wire import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _WORD = re.compile(r"\w+")
 _ROLE = re.compile(
@@ -22,9 +28,24 @@ _TAIL = re.compile(
     r"|\w+ing\s+(?:an?|the|all|any|your|our|this)\b|that\b|who\b|whose\b|which\b|working\b|running\b|responsible\b|tasked\b|designed\b"
     r"|speciali[sz]ed\b|built\b|and\b|here\b|helping\b|developed\b|created\b|to\b).*"
 )
+_OWN_NAME = re.compile(r"\b[Yy]our (?:\w+ )?name is\s+([^.,;:!?\n()]{2,80})")
 _ROLE_MAX_CHARS = 48
+_ROLE_WITHIN_CHARS = 20_000
+_GENERIC = frozenset(
+    {
+        "a", "agent", "agents", "ai", "an", "and", "assistant", "autonomous", "bot", "chatbot",
+        "class", "expert", "friendly", "general", "helpful", "intelligent", "knowledgeable",
+        "language", "large", "llm", "model", "powerful", "professional", "purpose", "skilled",
+        "smart", "specialist", "useful", "world",
+    }
+)  # fmt: skip
 _WORDS_MAX = 3000
-_SAME_WORDS = 0.5
+_SAME_WORDS = 0.8
+_SAME_WORDS_IN_CONVERSATION = 0.5
+#: A prompt of fewer words differs from another one by its task, not by a changing part.
+_LONG_WORDS = 40
+#: A prompt of fewer words says too little for a longer one to be counted as its extension.
+_TELLING_WORDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,62 +56,97 @@ class Persona:
         fingerprint: Hash with volatile parts masked; empty for an empty prompt.
         role: What "You are …" says, shortened, or None.
         words: Hashes of the prompt's words.
+        tools: Names of the tools it is offered.
     """
 
     fingerprint: str
     role: str | None = None
     words: frozenset[int] = field(default_factory=frozenset[int], repr=False)
+    tools: frozenset[str] = frozenset()
 
 
 NOBODY = Persona("")
 
 
 def role_phrase(system: str) -> str | None:
-    """The role that a prompt gives ("You are the researcher." → researcher), or None."""
-    matched = _ROLE.search(system[:20_000])
+    """The role that a prompt gives ("You are the researcher." → researcher), or None.
+
+    A name says more than a role that any agent may have ("You are a helpful assistant").
+    """
+    matched = _ROLE.search(system[:_ROLE_WITHIN_CHARS])
     if matched is None:
         return None
-    phrase = _TAIL.sub("", " ".join(matched[1].split())).strip(" \"'`*_<>")
+    role = _tidy_role(matched[1])
+    if role is not None and is_generic(role):
+        named = _OWN_NAME.search(system[:_ROLE_WITHIN_CHARS])
+        return (_tidy_role(named[1]) if named else None) or role
+    return role
+
+
+def is_generic(role: str) -> bool:
+    """Whether a role is one that any agent may have."""
+    return all(word in _GENERIC for word in re.findall(r"[a-z]+", role.lower()))
+
+
+def _tidy_role(text: str) -> str | None:
+    phrase = _TAIL.sub("", " ".join(text.split())).strip(" \"'`*_<>")
     if len(phrase) > _ROLE_MAX_CHARS:
         phrase = re.split(r"\s+for\s+|\s+in\s+", phrase)[0][:_ROLE_MAX_CHARS]
     return re.sub(r"[\"'`*_]+(?=\s|$)|(?<=\s)[\"'`*_]+", "", phrase).strip() or None
 
 
-def persona_of(system: str) -> Persona:
-    """The persona of a system prompt."""
+def persona_of(system: str, tools: Iterable[str] = ()) -> Persona:
+    """The persona of a system prompt and the names of the tools offered with it."""
+    offered = frozenset(tools)
     if not system.strip():
-        return NOBODY
+        return Persona("", None, frozenset(), offered) if offered else NOBODY
     words: set[int] = set()
     for word in _WORD.findall(system):
         words.add(hash(word))
         if len(words) >= _WORDS_MAX:
             break
-    return Persona(fingerprint(system), role_phrase(system), frozenset(words))
+    return Persona(fingerprint(system), role_phrase(system), frozenset(words), offered)
 
 
 def is_same_persona(one: Persona, other: Persona) -> bool:
     """Whether two prompts belong to the same agent identity."""
+    if one.tools and other.tools and not one.tools & other.tools:
+        return False
     if one.fingerprint == other.fingerprint:
         return True
-    if not one.fingerprint or not other.fingerprint or one.role != other.role:
+    if one.role is None or one.role != other.role or is_generic(one.role):
         return False
     shared = len(one.words & other.words)
-    return shared >= _SAME_WORDS * len(one.words | other.words)
+    fewer, more = sorted((len(one.words), len(other.words)))
+    if fewer >= _TELLING_WORDS and shared == fewer:
+        return True
+    has_tools = bool(one.tools) and one.tools == other.tools
+    return has_tools and fewer >= _LONG_WORDS and shared >= _SAME_WORDS * (fewer + more - shared)
+
+
+def is_same_speaker(one: Persona, other: Persona) -> bool:
+    """Whether two prompts of one conversation belong to the same agent."""
+    if is_same_persona(one, other) or one.fingerprint == other.fingerprint:
+        return True
+    if one.role is None or one.role != other.role:
+        return False
+    shared = len(one.words & other.words)
+    return shared >= _SAME_WORDS_IN_CONVERSATION * len(one.words | other.words)
 
 
 class Personas:
     """The personas of system prompts, each prompt analysed once while it stays in use."""
 
     def __init__(self, capacity: int = 128) -> None:
-        self._known: dict[str, Persona] = {}
+        self._known: dict[tuple[str, tuple[str, ...]], Persona] = {}
         self._capacity = capacity
 
-    def of(self, system: str) -> Persona:
-        """The persona of a system prompt, from memory where it is there."""
-        persona = self._known.pop(system, None)
+    def of(self, system: str, tools: tuple[str, ...] = ()) -> Persona:
+        """The persona of a system prompt and tools, from memory where it is there."""
+        persona = self._known.pop((system, tools), None)
         if persona is None:
-            persona = persona_of(system)
+            persona = persona_of(system, tools)
             if len(self._known) >= self._capacity:
                 del self._known[next(iter(self._known))]
-        self._known[system] = persona
+        self._known[system, tools] = persona
         return persona

@@ -13,11 +13,12 @@ Invariants:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tracelake.infer import events, lifecycle, tree
 from tracelake.infer.auxiliary import asks_for_summary, auxiliary_purpose
-from tracelake.infer.corrections import link_late, remember_unlinked
+from tracelake.infer.corrections import link_late, remember_unlinked, separate
 from tracelake.infer.held import PREPARING, HeldCalls
 from tracelake.infer.identity import Personas
 from tracelake.infer.placement import Asked, Placement, Sight, look, place
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 
 _KNOWN_TEXT_MAX = 200_000
 _RECENT_ATOMS = 40
+_BESIDE_KEPT = 16
 #: Placements of new conversations that no words of an earlier call explain.
-_UNLINKED = frozenset({"first_seen", "identity", "time"})
+_UNLINKED = frozenset({"first_seen", "identity", "beside", "time"})
 
 
 class Inference:
@@ -96,7 +98,8 @@ class Inference:
         self, exchange: Exchange, request: Request, scope: Scope, trace: Trace | None = None
     ) -> list[JsonEvent]:
         core = core_atoms(request.atoms)
-        asked = Asked(request, scope, self._personas.of(request.system), core, exchange.start_time)
+        persona = self._personas.of(request.system, request.tool_names)
+        asked = Asked(request, scope, persona, core, exchange.start_time)
         purpose = auxiliary_purpose(request, core)
         sight = Sight()
         if trace is None:
@@ -126,6 +129,7 @@ class Inference:
         thread = placement.thread
         if thread is None:
             thread = Thread(exchange.span_id, agent)
+            thread.beside = [t for t in agent.threads[-_BESIDE_KEPT:] if not t.is_at_rest]
         if thread not in agent.threads[-4:] and thread not in agent.threads:
             agent.threads.append(thread)
         thread.agent = agent
@@ -137,7 +141,8 @@ class Inference:
         new = asked.core
         if previous is not None:
             previous.is_continued = True
-            told += self._results_first(call, previous, asked)
+            told += take_results(call, previous, _news(placement, asked))
+            told += separate(thread)
         else:
             told += take_results(call, None, new)
         thread.calls.append(call)
@@ -151,12 +156,6 @@ class Inference:
         if placement.evidence.source in _UNLINKED:
             remember_unlinked(trace, thread, asked)
         return told
-
-    @staticmethod
-    def _results_first(call: Call, previous: Call, asked: Asked) -> list[JsonEvent]:
-        by_prefix = call.evidence.source in ("prefix", "echo", "handoff")
-        new = asked.core[previous.position :] if by_prefix else asked.core
-        return take_results(call, previous, new)
 
     def _agent_for(
         self, exchange: Exchange, asked: Asked, trace: Trace, placement: Placement
@@ -182,6 +181,10 @@ class Inference:
         if agent.is_provisional:
             return agent, tree.take_over(agent, asked.scope, asked.persona, asked.start)
         agent.personas.setdefault(asked.persona.fingerprint, asked.persona)
+        answered = agent.via.end if agent.via is not None else None
+        if agent.is_weak and answered is not None and asked.start > answered:
+            # it works on after the tool call, to which only time had linked it, was answered
+            return agent, tree.hang_at_top(agent, Evidence("overlap", 0.5), asked.start)
         return agent, []
 
     def _auxiliary(
@@ -287,6 +290,7 @@ class Inference:
             return told
         agent, trace = call.agent, call.trace
         call.end = max(exchange.end_time or call.start, call.start)
+        call.first_byte = exchange.first_byte_time
         call.status = _status(exchange, response)
         agent.in_flight -= 1
         trace.calls_in_flight -= 1
@@ -310,8 +314,9 @@ class Inference:
         told = open_tools(call, response.atoms)
         texts = [atom.text for atom in core if atom.kind == "text"]
         call.answer_characters = sum(len(text) for text in texts)
-        known = _known_text(request, core_atoms(request.atoms[-_RECENT_ATOMS:]))
-        trace.phrases.add(texts, call, None, known=known)
+        # a summary is recognised by its words even where the prompt held them already
+        known = "" if call.is_summary else _known_text(request)
+        call.answer_parts = trace.phrases.add(texts, call, None, known=known)
         arguments = [(tool, parameters_of(tool.arguments)) for tool in call.tools]
         for tool, value in arguments:
             trace.phrases.add([value], call, tool)
@@ -349,6 +354,8 @@ class Inference:
 
 
 def _status(exchange: Exchange, response: Response) -> Status:
+    if exchange.outcome == "lost":
+        return "lost"
     failed = exchange.status is None or exchange.status >= 400
     if exchange.outcome == "client_disconnected" and (failed or response.finish_reason is None):
         return "cancelled"
@@ -358,8 +365,19 @@ def _status(exchange: Exchange, response: Response) -> Status:
     return "ok" if exchange.outcome in ("ok", "client_disconnected") else "error"
 
 
-def _known_text(request: Request, recent: Sequence[Atom]) -> str:
+def _news(placement: Placement, asked: Asked) -> Sequence[Atom]:
+    """What a request says that the request of the call it continues did not say."""
+    previous = placement.previous
+    if placement.added:
+        return [replace(asked.core[-1], text=placement.added)]
+    if previous is not None and placement.evidence.source in ("prefix", "echo", "handoff"):
+        return asked.core[previous.position :]
+    return asked.core
+
+
+def _known_text(request: Request) -> str:
     """What the prompt itself said: an answer that repeats it is not where it comes from."""
+    recent = core_atoms(request.atoms[-_RECENT_ATOMS:])
     first = next((a.text for a in request.atoms if a.role == "user" and a.kind == "text"), "")
     said = [a.text for a in recent if a.role != "assistant"]
     return "\n".join([request.system, first, *said])[:_KNOWN_TEXT_MAX]

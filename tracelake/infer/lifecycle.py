@@ -73,14 +73,15 @@ def settle_children(tool: ToolCall, result: str) -> tuple[list[JsonEvent], list[
 
     Returns:
         The events, and the children that contradict a parent that rests on time alone, because
-        they work on after their supposed caller had its result.
+        they are at work when their supposed caller has its result.
     """
     told: list[JsonEvent] = []
     contradicting: list[Agent] = []
     for child in tool.children:
-        if is_busy(child) or (child.awaiting and not _tells(child, result)):
-            if child.is_weak:
-                contradicting.append(child)
+        if is_busy(child):
+            contradicting += [child] if child.is_weak else []
+            continue
+        if child.awaiting and not _tells(child, result):
             continue
         if child.last_activity is not None and child.last_activity > tool.start:
             status = "error" if tool.status == "error" else outcome(child)

@@ -81,6 +81,11 @@ def name_from_tool(tool_name: str) -> str | None:
     return tidy(" ".join(kept)) if kept else None
 
 
+def name_words(name: str) -> set[str]:
+    """The words of a name, lower case, however they are joined."""
+    return {word.lower() for word in _words_of_name(name)}
+
+
 def says_whom(tool_name: str) -> bool:
     """Whether a tool's name tells an agent (`ask_editor`) and not an action (`weekly_report`)."""
     return any(word.lower() in _TO_SOMEBODY for word in _words_of_name(tool_name))

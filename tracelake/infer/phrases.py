@@ -26,6 +26,9 @@ _WORD = re.compile(
     r"|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
 )
 _ITEM = re.compile(r"^\s*(?:(?:[-*\u2022+]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
+#: `Action Input: find the way` in plain text, `agent(task="find the way")` in code.
+_LABELLED = re.compile(r"^[A-Za-z][\w ]{0,30}:\s+(\S.*)$")
+_QUOTED = re.compile(r"\"([^\"\n]{12,2000})\"|(?<!\w)'([^'\n]{12,2000})'")
 _ANCHOR = 3
 _PHRASE_MIN_CHARS = 12
 _LINE_MIN_WORDS = 4
@@ -55,11 +58,30 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a phrase stands in a prompt: number of the text, first word, one past the last."""
+
+    text: int
+    first: int
+    end: int
+
+    def holds(self, other: Place) -> bool:
+        """Whether another, shorter phrase stands inside this one."""
+        return (
+            self.text == other.text
+            and self.first <= other.first
+            and other.end <= self.end
+            and self.end - self.first > other.end - other.first
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """A phrase that stands in a prompt; `is_message` when it is all of one message."""
+    """A phrase that stands in a prompt, with its places; `is_message` when it is all of one."""
 
     phrase: Phrase
     is_message: bool
+    places: tuple[Place, ...] = ()
 
 
 def words_of(text: str) -> list[str]:
@@ -70,8 +92,8 @@ def words_of(text: str) -> list[str]:
 def phrases_of(value: Any) -> Iterator[tuple[str, bool]]:
     """The strings of a JSON value or text worth recognising, each with whether it is whole.
 
-    Text that is or holds a JSON document gives its strings too, as parts; lines of a list are
-    parts as well.
+    Text that is or holds a JSON document gives its strings too, as parts; lines of a list and
+    quoted strings, as in code, are parts as well.
     """
     if isinstance(value, str):
         if len(value) > _PHRASE_MAX_CHARS:
@@ -92,11 +114,13 @@ def _parts(text: str) -> Iterator[str]:
     strings = [part for part, _ in phrases_of(document)] if document else []
     if strings:
         yield from strings
-    elif "\n" in text:
-        for line in text.splitlines():
-            part = _ITEM.sub("", line).strip()
-            if len(part) >= _PHRASE_MIN_CHARS and part.count(" ") >= _LINE_MIN_WORDS - 1:
-                yield part
+        return
+    lines = [_ITEM.sub("", line) for line in text.splitlines()] if "\n" in text else []
+    labelled = [matched[1] for line in lines if (matched := _LABELLED.match(line))]
+    quoted = [matched[1] or matched[2] for matched in _QUOTED.finditer(text)]
+    for part in map(str.strip, (*lines, *labelled, *quoted)):
+        if len(part) >= _PHRASE_MIN_CHARS and part.count(" ") >= _LINE_MIN_WORDS - 1:
+            yield part
 
 
 def embedded_json(text: str) -> Any:
@@ -121,13 +145,18 @@ class PhraseIndex:
 
     def add(
         self, values: Iterable[Any], call: Call, tool: ToolCall | None, *, known: str = ""
-    ) -> None:
-        """File the phrases of argument values or answer texts, but not those that were known."""
+    ) -> int:
+        """File the phrases of argument values or answer texts, but not those that were known.
+
+        Returns:
+            How many parts were filed that can be found inside a longer text.
+        """
         seen: set[int] = set()
+        parts = 0
         for value in values:
             for text, is_whole in phrases_of(value):
                 if len(seen) >= _PHRASES_PER_TEXT:
-                    return
+                    return parts
                 words = words_of(text)
                 everything = hash(tuple(words))
                 if not words or everything in seen:
@@ -135,19 +164,21 @@ class PhraseIndex:
                 seen.add(everything)
                 if known and text in known:
                     continue
-                self._file(
-                    words, everything, text, Phrase(call, tool, is_whole, len(text), everything)
-                )
+                phrase = Phrase(call, tool, is_whole, len(text), everything)
+                parts += self._file(words, text, phrase) and not is_whole
+        return parts
 
-    def _file(self, words: Sequence[str], everything: int, text: str, phrase: Phrase) -> None:
-        if len(words) < _ANCHOR or len(text) < _PHRASE_MIN_CHARS or " " not in text.strip():
-            same = self._short.setdefault(everything, [])
+    def _file(self, words: Sequence[str], text: str, phrase: Phrase) -> bool:
+        is_short = len(words) < _ANCHOR or len(text) < _PHRASE_MIN_CHARS or " " not in text.strip()
+        if is_short:
+            same = self._short.setdefault(phrase.words, [])
         else:
             anchor = hash(tuple(words[:_ANCHOR]))
             lengths = self._by_words.setdefault(anchor, {})
-            same = lengths.setdefault(len(words), {}).setdefault(everything, [])
+            same = lengths.setdefault(len(words), {}).setdefault(phrase.words, [])
         same.append(phrase)
         del same[:-_SOURCES_KEPT]
+        return not is_short
 
     def search(self, messages: Iterable[str], context: Iterable[str] = ()) -> list[Found]:
         """The phrases that stand in a prompt.
@@ -156,26 +187,32 @@ class PhraseIndex:
             messages: Texts of the prompt's messages.
             context: Further texts, such as the system prompt.
         """
-        found: dict[Phrase, bool] = {}
-        for text, is_context in (*((m, False) for m in messages), *((c, True) for c in context)):
+        found: dict[Phrase, list[Place]] = {}
+        messages_found: set[Phrase] = set()
+        texts = (*((m, False) for m in messages), *((c, True) for c in context))
+        for number, (text, is_context) in enumerate(texts):
             words = words_of(text[:_PROMPT_READ_CHARS])
-            if not words:
-                continue
-            if not is_context:
-                for phrase in self._short.get(hash(tuple(words)), ()):
-                    found[phrase] = True
-            if self._by_words:
-                self._scan(words, found)
-        return [Found(phrase, is_message) for phrase, is_message in found.items()]
+            everything = Place(number, 0, len(words))
+            for phrase in self._short.get(hash(tuple(words)), ()) if not is_context else ():
+                found.setdefault(phrase, []).append(everything)
+                messages_found.add(phrase)
+            for phrase, place in self._scan(words, number):
+                found.setdefault(phrase, []).append(place)
+                if place == everything:
+                    messages_found.add(phrase)
+        return [Found(phrase, phrase in messages_found, tuple(at)) for phrase, at in found.items()]
 
-    def _scan(self, words: list[str], found: dict[Phrase, bool]) -> None:
+    def _scan(self, words: list[str], number: int) -> Iterator[tuple[Phrase, Place]]:
         by_words, total = self._by_words, len(words)
-        for place, anchor in enumerate(zip(words, words[1:], words[2:], strict=False)):
+        if not by_words:
+            return
+        for first, anchor in enumerate(zip(words, words[1:], words[2:], strict=False)):
             lengths = by_words.get(hash(anchor))
             if lengths is None:
                 continue
             for length, phrases in lengths.items():
-                if place + length > total:
+                end = first + length
+                if end > total:
                     continue
-                for phrase in phrases.get(hash(tuple(words[place : place + length])), ()):
-                    found[phrase] = found.get(phrase, False) or length == total
+                for phrase in phrases.get(hash(tuple(words[first:end])), ()):
+                    yield phrase, Place(number, first, end)

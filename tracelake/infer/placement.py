@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracelake.infer.auxiliary import asks_for_summary
-from tracelake.infer.delegation import choose_link, waiting_tool
-from tracelake.infer.identity import is_same_persona
+from tracelake.infer.delegation import choose_link, naming_tool, waiting_tool
+from tracelake.infer.identity import is_same_persona, is_same_speaker
 from tracelake.infer.lifecycle import is_busy
-from tracelake.infer.names import name_from_tool
+from tracelake.infer.names import name_from_tool, says_whom
 from tracelake.infer.state import Evidence
-from tracelake.infer.tree import top_level_agent
+from tracelake.infer.tree import depth_of, top_level_agents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +35,12 @@ _MATCH_CONFIDENCE: dict[MatchKind, float] = {
     "response_id": 1.0,
     "prefix": 0.99,
     "echo": 0.9,
+    "joined": 0.85,
     "ids": 0.9,
     "answer": 0.8,
 }
 _FAILED = frozenset({"error", "cancelled"})
+_THREADS_TRIED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Placement:
         agent: The agent that made it; None for a new agent.
         thread: The conversation it continues; None for a new one.
         previous: The call that it continues.
+        added: What it adds to the last message of that call, where it joins the two.
         parent: Agent that delegated to the new agent; None for a top-level one.
         via: Tool call that delegated to the new agent.
         is_weak: The parent rests on time alone.
@@ -107,6 +110,7 @@ class Placement:
     agent: Agent | None = None
     thread: Thread | None = None
     previous: Call | None = None
+    added: str = ""
     parent: Agent | None = None
     via: ToolCall | None = None
     is_weak: bool = False
@@ -164,27 +168,37 @@ def _continue(asked: Asked, match: Match) -> Placement:
         thread = None
     agent = call.agent
     if asked.scope.agent_key is not None or _speaks_as(agent, asked.persona):
-        return Placement(evidence, agent, thread, call)
+        return Placement(evidence, agent, thread, call, match.added)
     speakers = call.thread.speakers if call.thread is not None else []
     back = next((known for known in speakers if _speaks_as(known, asked.persona)), None)
     if back is not None:
-        return Placement(evidence, back, thread, call)
-    if not asked.persona.fingerprint or asks_for_summary(asked.core):
-        return Placement(evidence, agent, thread, call)
-    via = _handoff_tool(asked, call)
-    return Placement(
-        Evidence("handoff", 0.9 if via else 0.8), None, thread, call, parent=agent, via=via
-    )
+        return Placement(evidence, back, thread, call, match.added)
+    via = _handoff_tool(asked, match)
+    is_told = via is not None and says_whom(via.name)
+    is_same = not asked.persona.fingerprint or _is_changed_prompt(asked.persona, agent)
+    if asks_for_summary(asked.core) or (is_same and not is_told):
+        return Placement(evidence, agent, thread, call, match.added)
+    if via is None:
+        # nobody asked for the other agent: the program lets one speak after the other
+        evidence = Evidence("handoff", 0.8)
+        return Placement(evidence, None, thread, call, parent=agent.parent, via=agent.via)
+    return Placement(Evidence("handoff", 0.9), None, thread, call, parent=agent, via=via)
 
 
 def _speaks_as(agent: Agent, persona: Persona) -> bool:
     return any(is_same_persona(persona, known) for known in agent.personas.values())
 
 
-def _handoff_tool(asked: Asked, call: Call) -> ToolCall | None:
+def _is_changed_prompt(persona: Persona, agent: Agent) -> bool:
+    """Whether a conversation goes on under the prompt of its agent with another changing part."""
+    return any(is_same_speaker(persona, known) for known in agent.personas.values())
+
+
+def _handoff_tool(asked: Asked, match: Match) -> ToolCall | None:
     """The tool call of the previous answer that handed the conversation over."""
+    call = match.call
     answered = {a.id for a in asked.core[call.position :] if a.kind == "tool_result" and a.id}
-    tools = [tool for tool in call.tools if tool.call_id in answered]
+    tools = [t for t in call.tools if match.kind == "joined" or t.call_id in answered]
     if not tools:
         return None
     role = (asked.persona.role or "").lower()
@@ -193,7 +207,11 @@ def _handoff_tool(asked: Asked, call: Call) -> ToolCall | None:
         name = name_from_tool(tool.name)
         return bool(name) and any(word in role for word in name.lower().split())
 
-    return next((tool for tool in tools if names_agent(tool)), tools[-1])
+    named = next((tool for tool in tools if names_agent(tool)), None)
+    if named is None and match.kind == "joined":
+        # plain words may be anything: only a tool for handing over tells more
+        return next((tool for tool in tools if says_whom(tool.name)), None)
+    return named or tools[-1]
 
 
 def _is_fresh_delegation(link: Link | None, same: Call) -> bool:
@@ -248,14 +266,21 @@ def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
         return Placement(Evidence("same_task", 0.8), again)
     if link is not None and link.kind == "tool":
         return Placement(link.evidence, parent=link.call.agent, via=link.tool, origin=link.origin)
-    top = top_level_agent(trace, asked.persona)
-    if top is not None:
-        return Placement(Evidence("identity", 0.8), top)
+    same = top_level_agents(trace, asked.persona)
+    free = next((agent for agent in same if not _is_speaking(agent)), None)
+    if free is not None:
+        return Placement(Evidence("identity", 0.8), free)
+    if same:
+        # an agent does one thing at a time
+        return Placement(Evidence("beside", 0.7))
+    named = naming_tool(trace.agents, asked.persona)
+    if named is not None:
+        return Placement(Evidence("named", 0.85), parent=named.call.agent, via=named)
     if link is not None and link.kind == "flow":
         return Placement(link.evidence, parent=link.call.agent, origin=link.origin)
-    if link is not None and link.call.agent.parent is not None:
-        source = link.call.agent
-        return Placement(link.evidence, parent=source.parent, via=source.via)
+    beside = _beside([call.agent for call in link.sources]) if link is not None else None
+    if link is not None and beside is not None and beside.parent is not None:
+        return Placement(link.evidence, parent=beside.parent, via=beside.via)
     waiting = waiting_tool(trace.agents, persona=asked.persona, messages=asked.messages)
     if waiting is not None:
         known = [a for a in waiting.children if a.is_weak and _speaks_as(a, asked.persona)]
@@ -265,6 +290,34 @@ def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
             Evidence("time", 0.5), parent=waiting.call.agent, via=waiting, is_weak=True
         )
     return Placement(Evidence("first_seen", 0.7 if trace.root else 0.9))
+
+
+def _beside(sources: Sequence[Agent]) -> Agent | None:
+    """The agent beside which one works that is given the answers of others.
+
+    It is the uppermost of them; where several are the parts of one plan, whoever brings them
+    together stands where the plan was made.
+    """
+    if not sources:
+        return None
+    depths = [(depth_of(agent), agent) for agent in sources]
+    least = min(depth for depth, _ in depths)
+    upper = {agent.span_id: agent for depth, agent in depths if depth == least}
+    first = next(iter(upper.values()))
+    if len(upper) > 1 and first.via is None and first.parent is not None:
+        return first.parent
+    return first
+
+
+def _is_speaking(agent: Agent) -> bool:
+    """Whether a call of one of an agent's conversations is in flight.
+
+    Without a system prompt nothing tells an agent from a program's plain calls, which may be made
+    side by side.
+    """
+    if not agent.persona.fingerprint:
+        return False
+    return any(thread.calls[-1].end is None for thread in agent.threads[-_THREADS_TRIED:])
 
 
 def _tried_again(link: Link, persona: Persona) -> Agent | None:

@@ -60,6 +60,9 @@ class Call:
         position: Number of core atoms of the request.
         answer_key: Key of the answer's core atoms, `answer_length` of them; None while running.
         answer_characters: Length of the answer's text.
+        answer_head: The beginning of the answer's text.
+        answer_parts: Parts of the answer that later prompts can be seen to repeat.
+        last_message: Length and hash of the user's message that ends the request, if one does.
         is_summary: The call asked to sum up its conversation.
         is_continued: A later call of the same thread exists.
     """
@@ -74,11 +77,16 @@ class Call:
     evidence: Evidence
     model: str | None = None
     position: int = 0
+    #: When its answer began to arrive; a client may act on it from then on.
+    first_byte: datetime | None = None
     end: datetime | None = None
     status: Status = "running"
     answer_key: int | None = None
     answer_length: int = 0
     answer_characters: int = 0
+    answer_head: str = ""
+    answer_parts: int = 0
+    last_message: tuple[int, int] | None = None
     is_summary: bool = False
     kind: Kind = "llm"
     is_continued: bool = False
@@ -95,6 +103,15 @@ class Thread:
     #: Agents that have spoken in it, in order of appearance.
     speakers: list[Agent] = field(default_factory=list["Agent"])
     calls: list[Call] = field(default_factory=list[Call])
+    #: Conversations of the same agent that were not at rest when this one began.
+    beside: list[Thread] = field(default_factory=list["Thread"])
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether its last call was answered, and asks for no tool that has no result yet."""
+        last = self.calls[-1]
+        awaiting = last.agent.awaiting
+        return last.end is not None and not any(t.span_id in awaiting for t in last.tools)
 
 
 @dataclass(slots=True, eq=False)

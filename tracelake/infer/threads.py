@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracelake.infer.state import Call
     from tracelake.wire.call import Atom
 
-MatchKind = Literal["response_id", "prefix", "echo", "ids", "answer"]
+MatchKind = Literal["response_id", "prefix", "echo", "joined", "ids", "answer"]
 
 _REMINDER = re.compile(r"<([\w-]*reminder)>.*?</\1>\s*", re.DOTALL)
 _LEFT_OUT = frozenset({"system", "developer"})
@@ -31,14 +31,22 @@ _SAME_KEY_KEPT = 64
 #: An answer shorter than this says too little to recognise a conversation by.
 _ANSWER_MIN_CHARS = 40
 _ANSWERS_TRIED = 3
+#: A message shorter than this says too little to recognise a conversation by its beginning.
+_JOINED_MIN_CHARS = 20
+_ANSWER_HEAD_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The call that a request continues, and how that was seen."""
+    """The call that a request continues, and how that was seen.
+
+    Attributes:
+        added: For `joined`, what follows the earlier last message in the message it is now part of.
+    """
 
     call: Call
     kind: MatchKind
+    added: str = ""
 
 
 def without_reminders(text: str) -> str:
@@ -83,6 +91,21 @@ def answer_key(core: Sequence[Atom]) -> int:
     return hash(tuple(atom_key(atom) for atom in core))
 
 
+def _is_said_by_user(atom: Atom) -> bool:
+    return atom.kind == "text" and atom.role == "user"
+
+
+def _message_key(text: str) -> tuple[int, int]:
+    """Length of a message and a hash of it."""
+    said = without_reminders(text)
+    return len(said), hash(said)
+
+
+def _leads_to(call: Call, added: str) -> bool:
+    """Whether added words may follow from an answer: they tell it, or it asks for tools."""
+    return bool(call.tools) or (call.answer_head != "" and call.answer_head in added)
+
+
 class ThreadIndex:
     """Calls by the keys under which a continuation finds them."""
 
@@ -91,6 +114,8 @@ class ThreadIndex:
         self._by_call_id: dict[str, Call] = {}
         self._by_response_id: dict[str, Call] = {}
         self._by_answer: dict[int, Call] = {}
+        #: Calls whose request ended with a user's message, by all that stands before it.
+        self._by_start: dict[int, list[Call]] = {}
         #: Some request ended with an assistant turn.
         self._has_open_end = False
 
@@ -103,6 +128,11 @@ class ThreadIndex:
         for atom in core[-_TURNS_TRIED:]:
             if atom.kind == "tool_call" and atom.id:
                 self._by_call_id.setdefault(atom.id, call)
+        if core and _is_said_by_user(core[-1]):
+            call.last_message = _message_key(core[-1].text)
+            same = self._by_start.setdefault(prefix_key(core, len(core) - 1), [])
+            same.append(call)
+            del same[:-_SAME_KEY_KEPT]
 
     def add_answer(self, call: Call, core: Sequence[Atom], response_id: str | None) -> None:
         """File a call under its answer; sets the answer's key on the call."""
@@ -111,6 +141,8 @@ class ThreadIndex:
         if not core:
             return
         call.answer_key, call.answer_length = answer_key(core), len(core)
+        said = next((atom.text for atom in core if atom.kind == "text"), "")
+        call.answer_head = said.strip()[:_ANSWER_HEAD_CHARS]
         for atom in core:
             if atom.kind == "tool_call" and atom.id:
                 self._by_call_id[atom.id] = call
@@ -129,7 +161,11 @@ class ThreadIndex:
             known = self._by_response_id.get(previous_response_id)
             if known is not None and may_link(known):
                 return Match(known, "response_id")
-        return self._by_prefix(core, may_link) or self._by_parts(core, may_link)
+        by_prefix = self._by_prefix(core, may_link)
+        joined = self._joined(core, may_link)
+        if joined is not None and (by_prefix is None or by_prefix.call.start < joined.call.start):
+            return joined
+        return by_prefix or self._by_parts(core, may_link)
 
     def find_same(self, core: Sequence[Atom], *, may_link: Callable[[Call], bool]) -> Call | None:
         """The latest call with exactly these core atoms in its request, or None."""
@@ -168,6 +204,31 @@ class ThreadIndex:
         ]
         ranked = sorted(full or calls, key=lambda call: (not call.is_continued, call.start))
         return Match(ranked[-1], "prefix" if full else "echo")
+
+    def _joined(self, core: Sequence[Atom], may_link: Callable[[Call], bool]) -> Match | None:
+        """A request whose last message goes on with what the answer led to.
+
+        Clients join messages of one role, write everything into one growing message, or send the
+        results of tools as a plain message without repeating the call.
+        """
+        last = core[-1] if core else None
+        if last is None or not _is_said_by_user(last):
+            return None
+        found: list[tuple[int, Call]] = []
+        text = without_reminders(last.text)
+        for call in self._by_start.get(prefix_key(core, len(core) - 1), ()):
+            length, words = call.last_message or (0, 0)
+            if _JOINED_MIN_CHARS <= length < len(text) and hash(text[:length]) == words:
+                found.append((length, call))
+        for length, call in sorted(found, key=lambda f: (f[0], f[1].start), reverse=True):
+            added = text[length:].strip()
+            if may_link(call) and call.end is not None and _leads_to(call, added):
+                return Match(call, "joined", added)
+        if len(core) > 1 and _is_said_by_user(core[-2]):
+            for call in reversed(self._by_request.get(prefix_key(core, len(core) - 1), ())):
+                if may_link(call) and call.end is not None and call.tools:
+                    return Match(call, "joined", text)
+        return None
 
     def _by_parts(self, core: Sequence[Atom], may_link: Callable[[Call], bool]) -> Match | None:
         """A history that was shortened or rewritten: by tool call ids, else by answers."""

@@ -153,12 +153,21 @@ def _run_name(trace: Trace) -> str:
     return f"trace {trace.trace_id[:8]}"
 
 
-def top_level_agent(trace: Trace, persona: Persona) -> Agent | None:
-    """The top-level agent with that persona, or a provisional one that any persona may take."""
+def top_level_agents(trace: Trace, persona: Persona) -> list[Agent]:
+    """The top-level agents with that persona, or the provisional one that any persona may take."""
     top = [agent for agent in trace.agents if agent.parent is None and not _is_made_up(agent)]
-    provisional = next((agent for agent in top if agent.is_provisional), None)
-    same = (a for a in top if any(is_same_persona(persona, p) for p in a.personas.values()))
-    return provisional or next(same, None)
+    provisional = [agent for agent in top if agent.is_provisional]
+    if provisional:
+        return provisional
+    return [a for a in top if any(is_same_persona(persona, p) for p in a.personas.values())]
+
+
+def depth_of(agent: Agent) -> int:
+    """How many agents stand above an agent."""
+    depth = 0
+    while agent.parent is not None:
+        agent, depth = agent.parent, depth + 1
+    return depth
 
 
 def _is_made_up(agent: Agent) -> bool:
@@ -228,8 +237,10 @@ def _detach(agent: Agent) -> None:
     agent.via = agent.parent = None
 
 
-def split_thread(thread: Thread, tool: ToolCall, evidence: Evidence) -> list[JsonEvent]:
-    """A conversation counted to an agent of the same persona turns out to be delegated."""
+def split_thread(
+    thread: Thread, evidence: Evidence, *, parent: Agent | None, via: ToolCall | None
+) -> list[JsonEvent]:
+    """A conversation counted to an agent of the same persona turns out to be another agent's."""
     first = thread.calls[0]
     old = thread.agent
     agent, told = add_agent(
@@ -238,15 +249,17 @@ def split_thread(thread: Thread, tool: ToolCall, evidence: Evidence) -> list[Jso
         start=first.start,
         scope=first.scope,
         persona=first.persona,
-        parent=tool.call.agent,
-        via=tool,
+        parent=parent,
+        via=via,
         evidence=evidence,
     )
     old.threads.remove(thread)
     thread.agent = agent
+    thread.speakers[:] = [agent if speaker is old else speaker for speaker in thread.speakers]
     agent.threads.append(thread)
-    at = thread.calls[-1].end or thread.calls[-1].start
-    agent.last_activity, agent.last_status = at, thread.calls[-1].status
+    last = thread.calls[-1]
+    at = last.end or last.start
+    agent.last_activity, agent.last_status = at, last.status
     for call in thread.calls:
         move_call(call, old, agent)
     return [*told, *_spans_amended(agent, at)]
@@ -263,3 +276,7 @@ def move_call(call: Call, old: Agent, new: Agent) -> None:
     for tool in call.tools:
         if old.awaiting.pop(tool.span_id, None) is not None:
             new.awaiting[tool.span_id] = tool
+        for child in tool.children:
+            child.parent = new
+            old.children.remove(child)
+            new.children.append(child)
