@@ -148,6 +148,7 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
             "no command is recorded with this trace: start programs with `tracelake run -- CMD` "
             "to run them again, or replay the conversation alone with --conversation"
         )
+    record.check_command()
     run_id = new_id()
     target = lake.hot.parent / "forks" / run_id / "work"
     copy = plan_copy(record, target, request.copy)

@@ -1,6 +1,7 @@
 """What is written down about a program run, so that it can be run again.
 
-Invariant: no secret is written: variables whose names tell of one are left out, by name.
+Invariant: no secret is written: variables whose names or values tell of one are left out, by name;
+so are such words of the command, and changes and files that the user's patterns match.
 """
 
 from __future__ import annotations
@@ -15,23 +16,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracelake.errors import ConfigError
+from tracelake.replay.secrets import WITHHELD, Secrets
 from tracelake.replay.snapshot import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-_SECRET = re.compile(
-    r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|SESSION|PRIVATE|DSN|_URL$|_URI$",
-    re.IGNORECASE,
-)
 #: Set anew by whoever launches, so worthless in a record.
 _VOLATILE = re.compile(
     r"(_|PWD|OLDPWD|SHLVL|TERM.*|COLUMNS|LINES|SSH_.*|DBUS_.*|XDG_.*|DISPLAY|WINDOWID|PS1|"
     r"LS_COLORS|TRACELAKE_.*|ANTHROPIC_BASE_URL|OPENAI_BASE_URL|OPENAI_API_BASE)\Z"
 )
-_URL_WITH_PASSWORD = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
 _PATCH_MAX_BYTES = 5_000_000
+#: Of a repository that is kept whole with each of its runs.
+_WHOLE_MAX_BYTES = 2_000_000
 _GIT_TIMEOUT_S = 20.0
 
 
@@ -48,7 +48,7 @@ class RunRecord:
         client: `pid`, `user`, `host`.
         fork: How a fork was made and how it ended, see `tracelake.replay.fork`; None otherwise.
         files: The files that git does not hold, see `tracelake.replay.snapshot`; None where they
-            are too large.
+            are too large. Of a small repository all files (`files_complete` in `git`).
     """
 
     run_id: str
@@ -84,6 +84,33 @@ class RunRecord:
             files=row.get("files"),
         )
 
+    @property
+    def has_all_files(self) -> bool:
+        """Whether the record holds every file that the run started from."""
+        return self.files is not None and (not self.git or bool(self.git.get("files_complete")))
+
+    def check_command(self) -> None:
+        """See to it that the command can be launched again.
+
+        Raises:
+            ConfigError: None was recorded, or part of it was withheld.
+        """
+        if not self.command:
+            raise ConfigError("no command is recorded with this run")
+        if any(WITHHELD in word for word in self.command):
+            raise ConfigError(
+                "the command held a secret, which is not recorded: start it again as "
+                "`tracelake run -- CMD`, with the secret in a variable of the environment"
+            )
+
+    def environ(self, present: Mapping[str, str]) -> dict[str, str]:
+        """The environment for running it again: the present one, the recorded variables on top."""
+        variables: dict[str, Any] = self.environment.get("variables") or {}
+        environ = {**present, **{name: str(value) for name, value in variables.items()}}
+        environ.pop("OLDPWD", None)
+        environ.pop("PWD", None)
+        return environ
+
     def to_row(self) -> dict[str, Any]:
         """The columns of the table `runs`; JSON columns as values."""
         return {
@@ -109,35 +136,39 @@ def capture_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     Returns:
         `{"variables": {name: value}, "left_out": [name, …]}`.
     """
+    secrets = Secrets(environ)
     kept: dict[str, str] = {}
     left_out: list[str] = []
     for name, value in sorted(environ.items()):
         if _VOLATILE.match(name):
             continue
-        if _SECRET.search(name) or _URL_WITH_PASSWORD.search(value):
+        if secrets.is_secret_variable(name, value):
             left_out.append(name)
         else:
             kept[name] = value
     return {"variables": kept, "left_out": left_out}
 
 
-def capture_git(cwd: Path) -> dict[str, Any]:
+def capture_git(cwd: Path, secrets: Secrets) -> dict[str, Any]:
     """Head, branch, patch of tracked files and names of untracked ones; empty outside a repository.
 
-    A patch beyond 5 MB is left out and `patch_too_large` is true.
+    A patch beyond 5 MB is left out and `patch_too_large` is true; so is one that the user's
+    patterns match, with `patch_withheld`.
     """
     head = _git(cwd, "rev-parse", "HEAD")
     if head is None:
         return {}
     root = Path((_git(cwd, "rev-parse", "--show-toplevel") or str(cwd)).strip())
     patch = _git(cwd, "diff", "HEAD", "--binary") or ""
-    too_large = len(patch.encode()) > _PATCH_MAX_BYTES
+    too_large = len(patch.encode("utf-8", "replace")) > _PATCH_MAX_BYTES
+    withheld = not too_large and secrets.is_redacted(patch)
     return {
         "head": head.strip(),
         "branch": (_git(cwd, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
         "root": str(root),
-        "patch": "" if too_large else patch,
-        "patch_too_large": too_large,
+        "patch": "" if too_large or withheld else patch,
+        "patch_too_large": too_large or withheld,
+        "patch_withheld": withheld,
         "untracked": (_git(root, "ls-files", "--others", "--exclude-standard") or "").splitlines(),
     }
 
@@ -169,21 +200,39 @@ def capture_run(
     forked_from_run_id: str | None = None,
 ) -> RunRecord:
     """Everything about a run that is known before it starts."""
-    git = capture_git(cwd)
-    untracked = [str(name) for name in git["untracked"]] if git else None
-    root = Path(str(git["root"])) if git.get("root") else cwd
+    secrets = Secrets(environ)
+    git = capture_git(cwd, secrets)
+    files = _files_of(cwd, git, secrets)
     return RunRecord(
         run_id=run_id,
-        name=name or _name_of(command),
-        command=tuple(command),
+        name=name or _name_of(secrets.command(command)),
+        command=secrets.command(command),
         cwd=str(cwd),
         start_time=now,
         environment=capture_environment(environ),
         git=git,
         client={"user": getpass.getuser(), "host": socket.gethostname(), "pid": os.getpid()},
         forked_from_run_id=forked_from_run_id,
-        files=None if untracked == [] else pack(root, untracked),
+        files=files,
     )
+
+
+def _files_of(cwd: Path, git: dict[str, Any], secrets: Secrets) -> bytes | None:
+    """The files to keep: of a small repository all, of a larger one those that git does not hold.
+
+    Notes in `git` whether they are all of them: the run can then be forked where there is no clone.
+    """
+    if not git:
+        return pack(cwd, is_secret=secrets.is_redacted)
+    root = Path(str(git["root"]))
+    untracked = [str(name) for name in git["untracked"]]
+    tracked = (_git(root, "ls-files") or "").splitlines()
+    is_secret, names = secrets.is_redacted, [*tracked, *untracked]
+    whole = pack(root, names, is_secret=is_secret, total_max_bytes=_WHOLE_MAX_BYTES)
+    git["files_complete"] = whole is not None
+    if whole is not None or not untracked:
+        return whole
+    return pack(root, untracked, is_secret=is_secret)
 
 
 def _name_of(command: Sequence[str]) -> str:

@@ -321,10 +321,7 @@ def _listen(progress: _Progress) -> None:
 
 def environment(recorded: RunRecord) -> dict[str, str]:
     """The environment of a fork: ours, the recorded variables on top, keys that are missing."""
-    variables: dict[str, Any] = recorded.environment.get("variables") or {}
-    environ = {**os.environ, **{name: str(value) for name, value in variables.items()}}
-    environ.pop("OLDPWD", None)
-    environ.pop("PWD", None)
+    environ = recorded.environ(os.environ)
     for name in _KEYS:
         environ.setdefault(name, _NO_KEY)
     return environ

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from tracelake.replay.tree import is_lake, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 FILES_MAX = 2_000
 #: Of one file, and of all together before compression.
@@ -36,12 +36,20 @@ _CREDENTIALS = re.compile(
 )
 
 
-def pack(root: Path, names: Iterable[str] | None = None) -> bytes | None:
+def pack(
+    root: Path,
+    names: Iterable[str] | None = None,
+    *,
+    is_secret: Callable[[str], bool] | None = None,
+    total_max_bytes: int = TOTAL_MAX_BYTES,
+) -> bytes | None:
     """A zip of the files below a folder, with the list of all their names.
 
     Args:
         root: The folder.
         names: Only these files, relative; None takes all.
+        is_secret: Tells of a file's text that it must not be kept; the file is then only named.
+        total_max_bytes: Of all files together, before compression.
 
     Returns:
         The zip, or None when there are too many or too large files, or the folder is a home.
@@ -64,10 +72,10 @@ def pack(root: Path, names: Iterable[str] | None = None) -> bytes | None:
                 content = path.read_bytes() if path.stat().st_size <= FILE_MAX_BYTES else None
             except OSError:
                 continue  # gone, or not ours to read
-            if content is None:
+            if content is None or (is_secret and is_secret(content.decode("utf-8", "replace"))):
                 continue
             total += len(content)
-            if total > TOTAL_MAX_BYTES:
+            if total > total_max_bytes:
                 return None
             info = zipfile.ZipInfo(name)
             info.external_attr = (path.stat().st_mode & 0xFFFF) << 16

@@ -115,10 +115,10 @@ def plan_copy(record: RunRecord, target: Path, kind: CopyKind | None = None) -> 
         raise ConfigError(f"no git copy can be made: {git_problem}")
     if kind in {None, "git"} and not git_problem:
         return _plan_git(record, source, target)
-    target /= source.name
     if record.has_all_files and kind != "present":
         why = f"a copy of the folder as it was before the run ({git_problem or 'as asked'})"
         return replace(_plan_recorded(record, source, target), why=why)
+    target /= source.name
     size = _size(source)
     if size > COPY_MAX_BYTES:
         raise ConfigError(
@@ -184,6 +184,7 @@ def _git_problem(record: RunRecord) -> str | None:
 def _plan_recorded(record: RunRecord, source: Path, target: Path) -> CopyPlan:
     """A copy out of the record alone."""
     root = Path(str(record.git.get("root") or source))
+    target /= root.name
     inside = source.relative_to(root) if source.is_relative_to(root) else Path()
     why = f"a copy of the recorded files ({source} does not exist here)"
     return CopyPlan("copy", source, root, target, target / inside, why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from datetime import UTC, datetime
@@ -117,6 +118,36 @@ def test_a_directory_that_is_gone_is_told(tmp_path: Path) -> None:
     gone = RunRecord("r", "n", ("x",), str(tmp_path / "gone"), datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(ConfigError, match="does not exist here"):
         plan_copy(gone, tmp_path / "work")
+
+
+def test_a_run_of_a_small_repository_can_be_laid_out_where_there_is_none(
+    repository: Path, tmp_path: Path
+) -> None:
+    """The record alone is enough: tracked, changed and untracked files, but none with keys."""
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    cwd = repository / "sub"
+    recorded = capture_run(["python", "b.py"], run_id="r", cwd=cwd, environ={}, now=moment)
+    recorded = RunRecord.from_row(_as_read(recorded))
+    repository.rename(tmp_path / "moved")
+    plan = plan_copy(recorded, tmp_path / "fork")
+    make_copy(plan, recorded)
+    assert plan.kind == "copy"
+    assert "does not exist here" in plan.why
+    root = tmp_path / "fork" / "repo"
+    assert plan.cwd == root / "sub"
+    assert (root / "a.py").read_text() == "one, changed\n"
+    assert (root / "new.txt").read_text() == "untracked\n"
+    assert (root / "sub" / "b.py").read_text() == "two\n"
+    assert not (root / ".env").exists()
+    with pytest.raises(ConfigError, match="does not exist here"):
+        plan_copy(recorded, tmp_path / "fork", "present")
+
+
+def _as_read(record: RunRecord) -> dict[str, object]:
+    """The row of a record as a lake gives it, JSON columns as text."""
+    columns = ("command", "environment", "git", "client", "fork")
+    row = record.to_row()
+    return {k: json.dumps(v) if k in columns else v for k, v in row.items()}
 
 
 def test_in_place_is_never_chosen_but_only_asked_for(tmp_path: Path) -> None:
