@@ -9,6 +9,7 @@
     lake.files(table)                       live Parquet URIs
     lake.write(table, rows)                 rows of runs, annotations, checkpoints, views
     lake.records(table)                     polars.LazyFrame of such a table
+    lake.answer(ask)                        what ask() gives, also if a file is damaged
     lake.seal()                             move what is finished from hot to cold; SealReport
     lake.compact()                          merge files, sorted by trace; CompactReport
     lake.verify() / lake.quarantine(report) name damage; move damaged files away
@@ -24,7 +25,7 @@ Invariants:
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracelake.config import Location, locate
 from tracelake.storage.codec import encode_event
@@ -32,7 +33,7 @@ from tracelake.storage.segment import SegmentWriter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
     from pathlib import Path
     from types import TracebackType
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from tracelake.storage.reader import Reader
     from tracelake.storage.sealer import Sealer, SealReport
     from tracelake.storage.verify import VerifyReport
+
+
+T = TypeVar("T")
 
 
 class Lake:
@@ -106,11 +110,11 @@ class Lake:
 
     def spans(self) -> pl.LazyFrame:
         """One row per span, hot and cold, with the columns of `schema.SPANS`."""
-        return self._reader.spans()
+        return self._reader.answer(self._reader.spans)
 
     def traces(self) -> pl.LazyFrame:
         """One row per trace, with the columns of `schema.TRACES`; running traces included."""
-        return self._reader.traces()
+        return self._reader.answer(self._reader.traces)
 
     def exchanges(self) -> pl.LazyFrame:
         """One row per HTTP exchange, with the columns of `schema.EXCHANGES`."""
@@ -134,11 +138,25 @@ class Lake:
         Raises:
             NotInLake: The lake holds no such trace, or none of these spans.
         """
-        return self._reader.trace(trace_id, columns, span_ids)
+        return self._reader.answer(lambda: self._reader.trace(trace_id, columns, span_ids))
 
     def latest_traces(self, limit: int = 50) -> pl.DataFrame:
         """The traces that started last, newest first; spans are not scanned."""
-        return self._reader.latest_traces(limit)
+        return self._reader.answer(lambda: self._reader.latest_traces(limit))
+
+    def answer(self, ask: Callable[[], T]) -> T:
+        """Ask a question; where a damaged file makes it fail, ask again without that file.
+
+            lake.answer(lambda: lake.spans().filter(kind="llm").collect())
+
+        A frame is read when it is collected, long after `spans()` returned: only here can the rest
+        of the lake still answer. What is left out is logged by name, and `verify` lists it. Finding
+        it decodes every file once; questions that do not fail pay nothing.
+
+        Args:
+            ask: Makes its frames anew each time it is called; polars, pyarrow.
+        """
+        return self._reader.answer(ask)
 
     def files(self, table: str = "spans") -> list[str]:
         """Live Parquet URIs of a table, for tools that do not know Delta.

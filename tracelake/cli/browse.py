@@ -34,13 +34,11 @@ def register(commands: Commands) -> None:
 
 
 def _ls(arguments: argparse.Namespace) -> None:
-    traces = open_lake(arguments).traces()
-    rows = (
-        traces.sort("start_time", descending=True)
-        .head(arguments.limit)
-        .collect()
-        .iter_rows(named=True)
+    lake = open_lake(arguments)
+    newest = lake.answer(
+        lambda: lake.traces().sort("start_time", descending=True).head(arguments.limit).collect()
     )
+    rows = newest.iter_rows(named=True)
     if arguments.json:
         for row in rows:
             print_json(jsonable_row(row, schema.TRACES))
@@ -69,11 +67,12 @@ def _show(arguments: argparse.Namespace) -> None:
     if arguments.trace == "last":
         trace_id = _newest(lake)
     else:
-        known = lake.traces().select("trace_id").collect()["trace_id"]
+        known = lake.answer(lambda: lake.traces().select("trace_id").collect())["trace_id"]
         trace_id = _resolve(known, arguments.trace)
     spans = list(lake.trace(trace_id).iter_rows(named=True))
     if arguments.json:
-        trace = lake.traces().filter(trace_id=trace_id).collect().row(0, named=True)
+        found = lake.answer(lambda: lake.traces().filter(trace_id=trace_id).collect())
+        trace = found.row(0, named=True)
         print_json(
             {
                 "trace": jsonable_row(trace, schema.TRACES),

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -26,6 +27,7 @@ from pyarrow.fs import FileSelector
 from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold
 from tracelake.storage.compaction import Block, Merge, plan_merges, plan_ranges
+from tracelake.storage.damage import answer
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.log import removed_since
 from tracelake.storage.options import file_system, storage_options
@@ -101,7 +103,7 @@ class Compactor:
             snapshot = store.snapshot()
             for merge in plan_merges(_blocks(snapshot), day):
                 with sealer_lock(self._hot, timeout_s):
-                    written = self._merge(store, merge)
+                    written = answer([store], partial(self._merge, store, merge))
                 if written is not None:
                     merges, before, after = merges + 1, before + len(merge.paths), after + written
         vacuumed = self.vacuum()

@@ -16,13 +16,13 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from tracelake.errors import LakeError, NotInLake
 from tracelake.schema import SPANS, TABLES, TRACES, polars_schema
-from tracelake.storage import cold, tombstones
+from tracelake.storage import cold, damage, tombstones
 from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
 from tracelake.storage.hot import HotView, Moved, carry_key
@@ -33,11 +33,13 @@ from tracelake.storage.table import DeltaStore, Snapshot, scan_files
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from tracelake.config import Location
     from tracelake.storage.cold import Days
     from tracelake.storage.fold import Key
+
+T = TypeVar("T")
 
 _RETRIES = 50
 _RETRY_PAUSE_S = 0.01
@@ -92,6 +94,10 @@ class Reader:
         #: Days of sealed traces that were opened, of one version of `traces`.
         self._placed: tuple[int, dict[str, Days | None]] = (-2, {})
         self._serial = 0
+
+    def answer(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives; asked again without damaged files when it fails on one."""
+        return damage.answer([*self._stores.values()], ask)
 
     def spans(self) -> pl.LazyFrame:
         """One row per span."""

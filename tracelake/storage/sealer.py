@@ -28,6 +28,7 @@ from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold, tombstones
 from tracelake.storage.carry import carry_path, consumed, write_carry
 from tracelake.storage.codec import decode_carry, decode_events, encode
+from tracelake.storage.damage import answer
 from tracelake.storage.derive import derive_traces
 from tracelake.storage.exchange_sealer import seal_exchanges
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
@@ -168,37 +169,39 @@ class Sealer:
             SchemaTooNew: The tables were written by a newer Trace Lake.
         """
         began = time.monotonic()
-        report = SealReport()
         with sealer_lock(self._hot, timeout_s):
-            key = claim_hot(self._location, new_id())
-            for store in (self._spans, self._traces, self._exchanges):
-                store.bring_forward()
-            self._deleted = tombstones.read(self._marks.snapshot())
-            while True:
-                batch, part = self._seal_spans(key)
-                report = report.plus(part)
-                if batch.is_last:
-                    break
-            purged = sum(
-                purge(s, self._deleted) for s in (self._spans, self._traces, self._exchanges)
-            )
-            sealed, given_up = seal_exchanges(
-                self._location, self._exchanges, self._deleted, self._lost_after_s
-            )
-            report = report.plus(
-                SealReport(
-                    purged=purged,
-                    carried=report.carried,
-                    exchanges=sealed,
-                    lost_exchanges=given_up,
-                    reaped=reap(
-                        self._hot, ".jsonl", self._spans.snapshot(), key, self._reap_grace_s
-                    )
-                    + reap(self._hot, SUFFIX, self._exchanges.snapshot(), key, self._reap_grace_s),
-                )
-            )
+            # a damaged file must not keep what is whole from being sealed
+            report = answer((self._spans, self._traces, self._exchanges), self._seal)
         self._last_seal = time.monotonic()
         return replace(report, seconds=time.monotonic() - began)
+
+    def _seal(self) -> SealReport:
+        report = SealReport()
+        key = claim_hot(self._location, new_id())
+        for store in (self._spans, self._traces, self._exchanges):
+            store.bring_forward()
+        self._deleted = tombstones.read(self._marks.snapshot())
+        while True:
+            batch, part = self._seal_spans(key)
+            report = report.plus(part)
+            if batch.is_last:
+                break
+        purged = sum(purge(s, self._deleted) for s in (self._spans, self._traces, self._exchanges))
+        sealed, given_up = seal_exchanges(
+            self._location, self._exchanges, self._deleted, self._lost_after_s
+        )
+        grace_s = self._reap_grace_s
+        reaped = reap(self._hot, ".jsonl", self._spans.snapshot(), key, grace_s)
+        reaped += reap(self._hot, SUFFIX, self._exchanges.snapshot(), key, grace_s)
+        return report.plus(
+            SealReport(
+                purged=purged,
+                carried=report.carried,
+                exchanges=sealed,
+                lost_exchanges=given_up,
+                reaped=reaped,
+            )
+        )
 
     def due(self) -> bool:
         """Whether enough is hot, or it is hot long enough, that sealing pays."""

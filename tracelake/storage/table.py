@@ -46,6 +46,8 @@ _CONFIGURATION = {
     VERSION_KEY: str(schema.VERSION),
 }
 _MAGIC = b"PAR1"
+#: Damaged files that this process met, by table: path to reason.
+_damaged: dict[str, dict[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class DeltaStore:
         self._lock = threading.Lock()
         self._latest = Snapshot(table, -1, (), root=self.uri, options=options)
         self._checked: dict[str, int] = {}
-        self._bad: dict[str, str] = {}
+        self._bad = _damaged.setdefault(self.uri, {})
 
     def snapshot(self) -> Snapshot:
         """The newest committed version.
@@ -151,8 +153,8 @@ class DeltaStore:
         files = tuple(list_files(delta))
         return Snapshot(self.table, version, files, (), self.uri, self.options, delta)
 
-    def quarantine(self, bad: Mapping[str, str]) -> None:
-        """Leave files out of every later snapshot: relative path to reason."""
+    def leave_out(self, bad: Mapping[str, str]) -> None:
+        """Leave files out of every later snapshot of this process: relative path to reason."""
         with self._lock:
             self._bad.update(bad)
             self._latest = Snapshot(self.table, -1, (), root=self.uri, options=self.options)

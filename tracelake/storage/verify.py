@@ -15,25 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tracelake.schema import TABLES, arrow_schema
+from tracelake.schema import TABLES
 from tracelake.storage import files
 from tracelake.storage.carry import carry_path
 from tracelake.storage.codec import decode_events
+from tracelake.storage.damage import why_unreadable
 from tracelake.storage.hot import carry_key
 from tracelake.storage.lock import sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.rewrite import rewrite
 from tracelake.storage.segment import list_segments, read_segment
-from tracelake.storage.table import DeltaStore, why_broken
+from tracelake.storage.table import DeltaStore
 from tracelake.storage.xlog import SUFFIX, CorruptRecord, read_records
 
 if TYPE_CHECKING:
     from tracelake.config import Location
-    from tracelake.schema import Table
-    from tracelake.storage.table import File, Snapshot
+    from tracelake.storage.table import Snapshot
 
 #: A file with a name of ours that no commit names may be in the making for this long.
 _IN_THE_MAKING_S = 900.0
@@ -84,7 +82,7 @@ def verify(location: Location) -> VerifyReport:
         snapshot = snapshots[name] = store.snapshot()
         for file in (*snapshot.files, *snapshot.damaged):
             count += 1
-            reason = _why_unreadable(file, table) if store.is_local else None
+            reason = why_unreadable(file, table, store.options)
             if reason is None:
                 rows += file.rows
             else:
@@ -126,35 +124,6 @@ def quarantine(location: Location, report: VerifyReport) -> list[Path]:
                     files.rename(root / path, target)
                     moved.append(target)
     return moved
-
-
-def _why_unreadable(file: File, table: Table) -> str | None:
-    path = Path(file.uri)
-    reason = why_broken(path, file.size_bytes)
-    if reason is not None:
-        return reason
-    known = arrow_schema(table)
-    try:
-        parquet = pq.ParquetFile(path, page_checksum_verification=True)
-        for field in parquet.schema_arrow:
-            if field.name in known.names and not _same_type(
-                known.field(field.name).type, field.type
-            ):
-                return f"column {field.name} is {field.type}"
-        if parquet.metadata.num_rows != file.rows:
-            return f"{parquet.metadata.num_rows} rows, {file.rows} were committed"
-        for batch in parquet.iter_batches(batch_size=4096):
-            batch.validate()
-    except (OSError, pa.ArrowException) as error:
-        return f"cannot be decoded: {str(error).splitlines()[0]}"
-    return None
-
-
-def _same_type(known: pa.DataType, found: pa.DataType) -> bool:
-    """Whether a column has its type, whichever width of offsets its writer chose."""
-    narrow = {pa.large_string(): pa.string(), pa.string_view(): pa.string()}
-    narrow |= {pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary()}
-    return narrow.get(found, found) == known
 
 
 def _aliens(root: Path, name: str, snapshot: Snapshot) -> list[Problem]:

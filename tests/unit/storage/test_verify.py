@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import polars as pl
 import pytest
 
+from tests.parquet_pages import pages_of
 from tracelake import Lake
+from tracelake.errors import NotInLake
+from tracelake.storage.compactor import Compactor
 from tracelake.storage.segment import list_segments
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 @pytest.fixture
@@ -76,6 +77,76 @@ def test_damage_inside_a_file_is_found(lake: Lake) -> None:
     path.write_bytes(content)
     (problem,) = lake.verify().problems
     assert (Path(problem.path).name, problem.kind) == (path.name, "damaged")
+
+
+def _spoil(path: Path, column: str = "result") -> None:
+    """Noise in a page of one column: the file keeps its length and its footer."""
+    (page,) = pages_of(path, column)
+    content = bytearray(path.read_bytes())
+    content[page.offset : page.offset + page.size_bytes] = os.urandom(page.size_bytes)
+    path.write_bytes(content)
+
+
+def test_questions_are_answered_without_a_file_that_does_not_decode(
+    lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page gone bad costs its file's rows; the rest is read, and the log names the file."""
+    path = _file_of(lake, "t1")
+    _spoil(path)
+    with pytest.raises(pl.exceptions.ComputeError):
+        Lake(lake.path).spans().collect()
+    assert Lake(lake.path).trace("t2").height == 1
+    fresh = Lake(lake.path)
+    found = fresh.answer(lambda: fresh.spans().collect())
+    assert set(found["trace_id"]) == {"t0", "t2", "t3"}
+    assert path.name in caplog.text
+    assert fresh.spans().collect().height == 3
+    (problem,) = fresh.verify().problems
+    assert problem.path.endswith(path.name)
+    fresh.quarantine(fresh.verify())
+    assert fresh.verify().is_clean
+
+
+def test_opening_a_trace_that_lies_in_ruins_says_it_is_not_there(lake: Lake) -> None:
+    """Nothing is made up: what cannot be read is missing, loudly."""
+    _spoil(_file_of(lake, "t1"))
+    with pytest.raises(NotInLake):
+        Lake(lake.path).trace("t1")
+
+
+def test_a_question_that_is_wrong_stays_wrong(lake: Lake) -> None:
+    """Where no file is damaged the error is the asker's own."""
+    with pytest.raises(pl.exceptions.PolarsError):
+        lake.answer(lambda: lake.spans().select(pl.col("status").str.to_date()).collect())
+
+
+def _append(lake: Lake, trace_id: str, span_id: str, **data: Any) -> None:
+    event = {"event_type": "tool_call", "trace_id": trace_id, "span_id": span_id, "data": data}
+    lake.append({**event, "timestamp": "2025-11-22T10:01:00Z"})
+
+
+def test_damage_does_not_stop_sealing(lake: Lake) -> None:
+    """A late fact about a span that can no longer be read is kept, and the others are sealed."""
+    _spoil(_file_of(lake, "t1"), "span_id")
+    _append(lake, "t1", "s", name="late")
+    _append(lake, "t4", "s")
+    fresh = Lake(lake.path)
+    assert fresh.seal().spans == 2
+    assert set(fresh.spans().collect()["trace_id"]) == {"t0", "t1", "t2", "t3", "t4"}
+
+
+def test_damage_does_not_stop_compaction(lake: Lake) -> None:
+    """A merge with the damaged file is not done; the others are, and the file stays."""
+    for trace_id in ("t1", "t2"):
+        _append(lake, trace_id, "more")
+        lake.seal()
+    path = next(
+        p for p in map(Path, lake.files()) if pl.read_parquet(p).rows()[0][:2] == ("t1", "s")
+    )
+    _spoil(path)
+    report = Compactor(Lake(lake.path).location).compact(today=date(2999, 1, 1))
+    assert (report.merges, report.files_before, report.files_after) == (1, 2, 1)
+    assert path.exists()
 
 
 def test_quarantine_moves_damage_out_of_the_tables(lake: Lake) -> None:
