@@ -95,7 +95,7 @@ def span_document(
         "evidence": _evidence(span),
         "turns": _turns(span, api, earlier) if is_call else [],
         "answer": _answer(span, api) if is_call else None,
-        "tools": [_tool(tool) for tool in span.get("tools") or []],
+        "tools": _tools(span.get("tools") or []),
         "body": _body(span, api) if is_call else None,
         "endpoint": _ENDPOINTS.get(api),
         "parameters": span.get("parameters"),
@@ -249,6 +249,19 @@ def _pretty(arguments: str | None) -> str | None:
         return json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
     except ValueError:
         return arguments
+
+
+def _tools(tools: list[Any], within: str = "") -> list[dict[str, str]]:
+    """Tool definitions for display; those of a namespace one by one, under its name."""
+    shown: list[dict[str, str]] = []
+    for tool in tools:
+        inner = tool.get("tools") if isinstance(tool, dict) else None
+        if isinstance(inner, list):
+            shown += _tools(inner, f"{tool.get('name') or tool.get('type')}.")
+        else:
+            one = _tool(tool)
+            shown.append({**one, "name": within + one["name"]})
+    return shown
 
 
 def _tool(tool: Any) -> dict[str, str]:

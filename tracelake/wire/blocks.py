@@ -183,6 +183,12 @@ def _text(block: JsonObject) -> list[Part]:
     return [Part("text", text=text)] if text else []
 
 
+def _encrypted(block: JsonObject) -> list[Part]:
+    """Text that only the provider reads; servers that do not encrypt send it plain."""
+    text = string(block.get("encrypted_content"))
+    return [Part("text", text=text)] if " " in text else [Part("other", json=block)]
+
+
 def _refusal(block: JsonObject) -> list[Part]:
     return [Part("text", text=string(block.get("refusal")), refusal=True)]
 
@@ -248,6 +254,7 @@ _READERS: dict[str, Callable[[JsonObject], list[Part]]] = {
     "input_text": _text,
     "output_text": _text,
     "refusal": _refusal,
+    "encrypted_content": _encrypted,
     "thinking": _thinking,
     "reasoning": _thinking,
     "reasoning_text": _thinking,

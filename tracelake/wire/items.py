@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracelake.wire.blocks import result_parts
+from tracelake.wire.blocks import read_blocks, result_parts
 from tracelake.wire.lenient import array, canonical, name_or_none, objects, string
 from tracelake.wire.part import Part
 
@@ -54,7 +54,9 @@ def read_item(item: JsonObject) -> tuple[str, list[Part]] | None:
     if kind in {"compaction", "compaction_summary", "item_reference", "mcp_list_tools"}:
         return "assistant", [Part("other", json=item)]
     if kind == "additional_tools":
-        return string(item.get("role")) or "developer", [Part("other", json=item)]
+        return "developer", []  # read as the call's tools
+    if kind == "agent_message":
+        return "user", read_blocks(item.get("content"))  # another agent's, to this one
     return None
 
 

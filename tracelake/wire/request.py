@@ -25,6 +25,7 @@ from tracelake.wire.lenient import (
     storable,
     string,
 )
+from tracelake.wire.offered import is_offer, offered_tools, with_offered_tools
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
@@ -77,8 +78,10 @@ def _read_body(api: Api, provider: str, body: JsonObject, path: str) -> Request:
     messages = parameters.pop(shape.messages, None) if shape.messages else None
     if shape.messages in body and messages is None:
         parameters[str(shape.messages)] = None
-    tools = body.get("tools")
-    if isinstance(tools, list):
+    tools, more = body.get("tools"), offered_tools(api, messages)
+    if more:
+        tools = [*array(tools), *more]
+    elif isinstance(tools, list):
         del parameters["tools"]
     turns = read_turns(api, messages)
     head = leading(turns)
@@ -119,14 +122,19 @@ def rebuild_body(
         system: System prompt as text. Where it differs from what `parameters` and `messages` hold,
             it takes the place of that.
         messages: Native messages, input or prompt; None leaves the key as `parameters` has it.
-        tools: Native tool definitions; None leaves the key as `parameters` has it.
+        tools: Native tool definitions, those that items of `messages` offer included; None leaves
+            all as `parameters` and `messages` have it.
     """
     shape = _SHAPES.get(api, _PLAIN)
     body = dict(parameters)
+    more = offered_tools(api, messages)
+    if tools is not None and not more:
+        body["tools"] = tools
+    elif tools is not None and tools != [*array(body.get("tools")), *more]:
+        body.pop("tools", None)
+        messages = with_offered_tools(messages, tools)
     if messages is not None and shape.messages:
         body[shape.messages] = messages
-    if tools is not None:
-        body["tools"] = tools
     wanted = system or ""
     native = native_system(parameters.get(shape.system)) if shape.system else ""
     held = native or system_text(leading(read_turns(api, messages)))
@@ -170,11 +178,12 @@ def _with_system(api: str, messages: Any, system: str) -> Any:
         messages = [{"role": "user", "content": messages}]
     native = array(messages)
     head = leading(read_turns(api, native))
-    kept = native[1 + (head[-1].index or 0) :] if head else native
+    end = 1 + (head[-1].index or 0) if head else 0
+    offers, kept = [item for item in native[:end] if is_offer(item)], native[end:]
     if not system:
-        return kept
+        return [*offers, *kept]
     role = head[0].role if head else "system"
-    return [{"role": role, "content": system}, *kept]
+    return [*offers, {"role": role, "content": system}, *kept]
 
 
 def _deployment(path: str) -> str | None:
