@@ -124,7 +124,10 @@ CLIENTS: tuple[Client, ...] = (
     Client(
         "In process",
         (
-            Step("Without a relay, from inside a Python program:",
+            Step("Without a relay: every call of the SDKs in a Python program, by one line:",
+                 "import tracelake\n\ntracelake.instrument()",
+                 "python"),
+            Step("With agents and tools as you name them:",
                  "import tracelake\n\n"
                  "with tracelake.Tracer(tracelake.Lake()) as tracer:\n"
                  '    with tracer.agent("orchestrator", task="…"):\n'

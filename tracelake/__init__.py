@@ -9,17 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tracelake.instrumentation import instrument
     from tracelake.lake import Lake
     from tracelake.model import Event, Exchange
     from tracelake.tracer import Tracer
 
-__all__ = ["Event", "Exchange", "Lake", "Tracer"]
+__all__ = ["Event", "Exchange", "Lake", "Tracer", "instrument"]
 
 _HOME = {
     "Event": "tracelake.model",
     "Exchange": "tracelake.model",
     "Lake": "tracelake.lake",
     "Tracer": "tracelake.tracer",
+    "instrument": "tracelake.instrumentation",
 }
 
 

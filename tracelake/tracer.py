@@ -139,7 +139,7 @@ class Span:
             parent = tracer.sole_root()
         if parent is None and not self.is_agent:
             parent = self._implied = tracer.agent(
-                _program_name(), evidence="inferred", evidence_source="tracer"
+                program_name(), evidence="inferred", evidence_source="tracer"
             ).__enter__()
         self.parent = parent
         if parent is None:
@@ -363,7 +363,8 @@ class Tracer:
         self.last_error = error
 
 
-def _program_name() -> str:
+def program_name() -> str:
+    """What the running program is called: the file name of its script."""
     return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "program"
 
 

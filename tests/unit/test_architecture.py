@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("lake",),
     ("query", "tracer", "testing"),
     ("wire",),
-    ("instrument", "infer", "graph", "layout", "playground"),
+    ("instrumentation", "infer", "graph", "layout", "playground"),
     ("relay", "otlp", "importers"),
     ("ingest", "control"),
     ("replay",),
@@ -109,7 +109,9 @@ def test_modules_stay_readable() -> None:
     assert not long
 
 
-@pytest.mark.parametrize("name", ["tracelake", "tracelake.tracer", "tracelake.relay"])
+@pytest.mark.parametrize(
+    "name", ["tracelake", "tracelake.tracer", "tracelake.instrumentation", "tracelake.relay"]
+)
 def test_import_stays_light(name: str) -> None:
     """A traced program and the relay pay for no data-frame library, no UI and no Delta."""
     heavy = ("polars", "pyarrow", "deltalake", "streamlit", "pandas", "numpy")
