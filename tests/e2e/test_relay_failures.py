@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -76,6 +78,28 @@ def test_a_client_that_leaves_while_it_sends(pair: tuple[RelayProcess, Upstream]
     assert recorded.outcome == "client_disconnected"
     assert recorded.status is None
     assert recorded.request_body == b"x" * 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a client that is not read")
+def test_a_client_that_leaves_while_it_is_held_back(tmp_path: Path) -> None:
+    """An upload that a stalled upstream holds back ends with its client, upstream and all."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        with RelayProcess(tmp_path, openai=url) as relay:
+            with Wire(relay.port) as wire:
+                wire.send(b"POST /v1/held HTTP/1.1\r\nHost: x\r\ncontent-length: 900000000\r\n\r\n")
+                stalled, _ = listener.accept()  # and reads nothing
+                wire.socket.settimeout(0.5)
+                with contextlib.suppress(TimeoutError):
+                    while wire.socket.send(b"x" * 1_000_000):
+                        pass
+                assert relay.health()["in_flight"] == 1
+            with stalled:
+                recorded = relay.recorded("/v1/held", timeout_s=3.0).exchange
+                assert recorded.outcome == "client_disconnected"
+                stalled.settimeout(5.0)
+                with contextlib.suppress(ConnectionResetError):
+                    read_to_the_end(stalled)  # what was on its way, and then no more
 
 
 def test_a_stream_that_broke_off_never_looks_whole(pair: tuple[RelayProcess, Upstream]) -> None:

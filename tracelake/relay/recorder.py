@@ -18,6 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 from tracelake.relay.capture import BODY_MAX_BYTES, Capture, Piece, ended_record, opened_record
+from tracelake.relay.memory import trimmer
 from tracelake.storage.xlog import ExchangeLog, Record
 
 if TYPE_CHECKING:
@@ -33,10 +34,18 @@ HELD_BYTES = 512 * 1024 * 1024
 _RESERVE_BYTES = 4 * 1024 * 1024
 #: Fixed costs of a queued record, beside its body.
 _RECORD_BYTES = 2048
-#: Written at once. The event loop waits while a batch is made, so batches are small.
-_BATCH_BYTES = 1 << 18
+#: Written at once. The event loop waits while a batch is made, so batches are small, unless much
+#: is waiting.
+_BATCH_BYTES = 1 << 19
+_BIG_BATCH_BYTES = 1 << 21
+#: With so much waiting, each further record gives the thread a moment to catch up.
+_PRESSING_BYTES = 16 << 20
+_MOMENT_S = 0.0005
 #: Records of so long are written together; the delay a reader may see.
-_NAP_S = 0.005
+_NAP_S = 0.010
+#: After a pause of so long, memory that a burst needed is given back.
+_IDLE_S = 0.15
+_TRIMMED_BYTES = 4 << 20
 _RETRY_S = (0.25, 0.5, 1.0, 2.0)
 
 _Part = Literal["opened", "ended"]
@@ -156,10 +165,18 @@ class Recorder:
         self._queue.append((part, capture, size))
         if not self._wake.is_set():
             self._wake.set()
+        if self.queued_bytes > _PRESSING_BYTES and not self.is_failing:
+            time.sleep(_MOMENT_S)
 
     def _run(self) -> None:
+        give_back, passed_bytes = trimmer(), 0
         while True:
-            self._wake.wait()
+            is_idle = not self._wake.wait(_IDLE_S if self._queued_out > passed_bytes else None)
+            if is_idle:
+                if self._queued_out - passed_bytes > _TRIMMED_BYTES:
+                    give_back()
+                passed_bytes = self._queued_out
+                continue
             if not self._closing.is_set():
                 time.sleep(_NAP_S)
             self._wake.clear()
@@ -171,7 +188,8 @@ class Recorder:
     def _write_batch(self) -> None:
         records: list[Record] = []
         size = held = exchanges = 0
-        while self._queue and size < _BATCH_BYTES:
+        limit = _BATCH_BYTES if self.queued_bytes < _PRESSING_BYTES // 4 else _BIG_BATCH_BYTES
+        while self._queue and size < limit:
             part, capture, weight = self._queue.popleft()
             size += weight
             if part == "ended":

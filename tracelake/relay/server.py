@@ -8,6 +8,7 @@ import gc
 import logging
 import resource
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 #: Calls in flight get this long to end after SIGTERM.
 DRAIN_S = 10.0
+
+#: How long the recorder's thread waits for the interpreter while the event loop is busy. Of five
+#: milliseconds, Python's own choice, it could not keep up.
+_SWITCH_INTERVAL_S = 0.001
 
 
 class Relay:
@@ -160,6 +165,7 @@ async def serve(
     """
     raise_file_limit()
     spare_the_collector()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     loop = asyncio.get_running_loop()
     asked = [asyncio.Event(), asyncio.Event()]
 
