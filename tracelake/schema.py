@@ -36,12 +36,14 @@ class Table:
 
     Attributes:
         wide: Columns of any length, which a question about one trace reads of that trace only.
+        row_group_rows: Most rows of a row group: few where rows are looked up one by one.
     """
 
     name: str
     columns: tuple[Column, ...]
     sort: tuple[str, ...]
     wide: tuple[str, ...] = ()
+    row_group_rows: int = 16_384
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -186,7 +188,9 @@ TRACES = Table(
         ),
         *_columns("date", date="UTC day of the start; partition."),
     ),
-    ("start_time", "trace_id"),
+    ("trace_id", "start_time"),
+    wide=("final_output",),
+    row_group_rows=1024,
 )
 
 EXCHANGES = Table(

@@ -10,7 +10,7 @@ page, where zstd makes it almost free.
 
 Invariants:
 - A trace of up to `UNIT_ROWS` spans stands in one row group, and a row group holds no more than
-  `ROW_GROUP_ROWS` rows and about `ROW_GROUP_BYTES` before compression.
+  `Table.row_group_rows` rows and about `ROW_GROUP_BYTES` before compression.
 - A page of a wide column that holds `PAGE_BYTES` or more of one trace holds nothing else of weight.
 - Every page carries a checksum.
 """
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from tracelake.schema import Table
 
 COMPRESSION_LEVEL = 3
-ROW_GROUP_ROWS = 16_384
 ROW_GROUP_BYTES = 64 << 20
 PAGE_BYTES = 512 << 10
 #: A longer trace is cut here: even one endless trace is read and written in bounded pieces.
@@ -56,7 +55,7 @@ class Unit:
 
 
 def plan_row_groups(
-    units: Sequence[Unit], rows_max: int = ROW_GROUP_ROWS, bytes_max: int = ROW_GROUP_BYTES
+    units: Sequence[Unit], rows_max: int, bytes_max: int = ROW_GROUP_BYTES
 ) -> list[list[Unit]]:
     """Units by row group, in order; a unit is never split."""
     groups: list[list[Unit]] = []
@@ -114,7 +113,7 @@ def write_parquet(rows: pl.DataFrame, table: Table, target: Path | BinaryIO) -> 
     }
     with pq.ParquetWriter(target, arrow.schema, **options) as writer:
         start = 0
-        for group in plan_row_groups(_units(rows, wide)):
+        for group in plan_row_groups(_units(rows, wide), table.row_group_rows):
             length = sum(unit.rows for unit in group)
             part = _in_pages(arrow.slice(start, length), wide, group)
             writer.write_table(part, row_group_size=length)

@@ -125,7 +125,7 @@ def test_an_endless_trace_is_written_in_bounded_pieces(tmp_path: Path) -> None:
     parquet.write_parquet(rows, SPANS, tmp_path / "x.parquet")
     metadata = pq.read_metadata(tmp_path / "x.parquet")
     lengths = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
-    assert max(lengths) <= parquet.ROW_GROUP_ROWS
+    assert max(lengths) <= SPANS.row_group_rows
     assert pl.read_parquet(tmp_path / "x.parquet").equals(rows)
 
 
