@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--payload-chars", type=int, default=300, help="of a prompt in it")
     options.add_argument("--scale", type=float, default=1.0, help="of the data for bytes")
     options.add_argument("--keep", type=Path, help="build data here, or use what is there again")
+    options.add_argument("--lake", help="ask this lake, only reading it, instead of building one")
     options.add_argument("--json", action="store_true", help="one JSON object a line")
     options.add_argument("--part", help=argparse.SUPPRESS)
     return options
@@ -67,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         keep = str(options.keep or folder)
-        steps = {"queries": ("build", "ask")}
-        for part in options.parts or PARTS:
+        steps = {"queries": ("ask",) if options.lake else ("build", "ask")}
+        for part in options.parts or (("queries",) if options.lake else PARTS):
             for step in steps.get(part, (part,)):
                 # the last --keep counts
                 command = [sys.executable, "-m", "benchmarks.lake", *words, "--keep", keep]
@@ -86,7 +87,7 @@ def _run(part: str, options: argparse.Namespace) -> None:
         "visible": lambda: visible(report, Path(tempfile.mkdtemp(dir=root))),
         "bytes": lambda: sizes(report, Path(tempfile.mkdtemp(dir=root)), options.scale),
         "build": lambda: build(report, lake, options.spans, options.payload_chars),
-        "ask": lambda: ask(report, lake),
+        "ask": lambda: ask(report, options.lake or str(lake)),
     }
     runs[part]()
 

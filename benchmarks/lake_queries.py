@@ -60,18 +60,29 @@ def build(report: Report, folder: Path, spans: int, payload_chars: int) -> None:
     report.line("queries", "built", spans=spans, all_s=seconds)
 
 
-def ask(report: Report, folder: Path) -> None:
-    """Ask each question some times."""
-    lake = Lake(folder)
-    files = lake.files()
-    size_mb = sum(Path(uri).stat().st_size for uri in files) / 1e6
+def ask(report: Report, location: str) -> None:
+    """Ask each question some times.
+
+    Args:
+        report: Where the figures go.
+        location: A lake, the built one or anybody's; it is only read.
+    """
+    lake = Lake(location)
     spans = lake.spans().select(pl.len()).collect().item()
-    report.line("queries", "lake", spans=spans, files=len(files), mb=size_mb)
-    until = lake_data.T0 + timedelta(days=DAYS)
+    rows = lake.traces().select("trace_id", "start_time").sort("start_time").collect()
+    if rows.is_empty():
+        report.line("queries", "lake", note=f"{location} holds no traces")
+        return
+    sizes = lake.spans().select(pl.col("messages").str.len_bytes().mean()).collect().item()
+    report.line(
+        "queries", "lake", spans=spans, traces=rows.height, files=len(lake.files()),
+        prompt_bytes=round(sizes or 0), **_stored(lake),
+    )  # fmt: skip
+    newest = rows["start_time"][-1]
+    until = newest.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     day, days = until - timedelta(days=1), until - timedelta(days=2)
-    middle = lake_data.T0 + timedelta(days=DAYS // 2)
-    some = lake.traces().filter(pl.col("start_time") >= middle).head(ROUNDS).collect()["trace_id"]
-    opened = iter([*some, *some])
+    # each trace is opened once: a second look at the same one would be cheaper
+    opened = iter(rows["trace_id"].gather_every(max(rows.height // ROUNDS, 1)).to_list() * ROUNDS)
 
     def scan(table: str = "spans") -> nw.LazyFrame[Any]:
         return lake.scan(table)
@@ -97,6 +108,12 @@ def ask(report: Report, folder: Path) -> None:
     for name, question in questions.items():
         _measure(report, name, question, spans)
     report.memory("queries")
+
+
+def _stored(lake: Lake) -> dict[str, float]:
+    if not lake.location.is_local:
+        return {}
+    return {"mb": sum(Path(uri).stat().st_size for uri in lake.files()) / 1e6}
 
 
 def _measure(report: Report, name: str, question: Callable[[], Any], spans: int) -> None:

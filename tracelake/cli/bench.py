@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelake.cli.options import note, print_json
+from tracelake.config import locate
 from tracelake.errors import ConfigError, LakeError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def register(commands: Commands) -> None:
     )
     bench.add_argument("--spans", metavar="N", help="size of the lake that is asked: 500k, 1M, 10M")
     bench.add_argument("--keep", metavar="DIR", help="build the lake's data here, or use it again")
+    bench.add_argument("--lake", metavar="DIR", help="ask this lake, only reading it, and no other")
     bench.add_argument("--json", action="store_true", help="one JSON object a line")
     bench.set_defaults(handler=_bench)
 
@@ -63,7 +65,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         known = ", ".join(BENCHMARKS)
         raise ConfigError(f"no benchmark {arguments.which!r}: use {known}, or none for all")
     code = 0
-    for name in [arguments.which] if arguments.which else BENCHMARKS:
+    everything = ["lake"] if arguments.lake else [*BENCHMARKS]
+    for name in [arguments.which] if arguments.which else everything:
         code = _run(name, arguments) or code
     return code
 
@@ -77,6 +80,7 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
         words += arguments.options
         words += ["--spans", arguments.spans] if arguments.spans else []
         words += ["--keep", arguments.keep] if arguments.keep else []
+        words += ["--lake", locate(arguments.lake).tables] if arguments.lake else []
         words += ["--json"] if arguments.json else []
     folder = str(find_benchmarks())
     paths = [folder, *filter(None, [os.environ.get("PYTHONPATH")])]
