@@ -15,6 +15,9 @@ from app import service
 from tracelake.ingest import collector
 from tracelake.ingest.recover import exchange_of_row
 from tracelake.replay.answer import read_whole
+from tracelake.replay.checkpoints import Checkpoint, checkpoints_of
+from tracelake.replay.checkpoints import remove_checkpoint as drop_checkpoint
+from tracelake.replay.checkpoints import set_checkpoint as keep_checkpoint
 from tracelake.replay.compare import Comparison, pair_diff
 from tracelake.replay.fork import (
     Fork,
@@ -32,6 +35,7 @@ from tracelake.wire import read_request
 if TYPE_CHECKING:
     from tracelake.playground.compare import Chunk
     from tracelake.replay.record import RunRecord
+    from tracelake.replay.session import Edit
 
 _running: dict[str, Fork] = {}
 
@@ -180,6 +184,33 @@ def spans_by_id(trace_id: str) -> dict[str, dict[str, Any]]:
     """The spans of a trace by id, in start order."""
     side = read_side(service.lake(), trace_id)
     return side.by_id if side else {}
+
+
+def checkpoints(trace_id: str) -> list[Checkpoint]:
+    """The named checkpoints of a trace, oldest first."""
+    return checkpoints_of(service.lake(), trace_id)
+
+
+def checkpoints_by_span(trace_id: str) -> dict[str, list[dict[str, Any]]]:
+    """The named checkpoints of a trace by span, as JSON."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in checkpoints(trace_id):
+        found.setdefault(one.span_id, []).append(one.to_json())
+    return found
+
+
+def set_checkpoint(trace_id: str, span_id: str, name: str, edit: Edit | None) -> Checkpoint:
+    """Name a place to fork from.
+
+    Raises:
+        TraceLakeError: It cannot be forked, or the name does not do.
+    """
+    return keep_checkpoint(service.lake(), trace_id, span_id, name, edit)
+
+
+def remove_checkpoint(checkpoint: Checkpoint) -> None:
+    """Take a checkpoint back."""
+    drop_checkpoint(service.lake(), checkpoint.checkpoint_id, checkpoint.trace_id)
 
 
 def log_of(run_id: str) -> str:

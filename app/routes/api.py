@@ -84,16 +84,20 @@ async def list_traces(request: Request) -> dict[str, Any]:
 @_told
 async def read_trace(request: Request) -> dict[str, Any]:
     """`GET /api/traces/{id}`: one trace, its spans and its graph."""
-    from app import data
+    from app import data, forks
 
     trace_id = request.path_params["trace_id"]
-    trace, spans = await to_thread.run_sync(
-        lambda: (data.read_trace(trace_id), data.read_whole_spans(trace_id))
+    trace, spans, checkpoints = await to_thread.run_sync(
+        lambda: (
+            data.read_trace(trace_id),
+            data.read_whole_spans(trace_id),
+            forks.checkpoints_by_span(trace_id),
+        )
     )
     return {
         "trace": jsonable_row(trace, schema.TRACES),
         "spans": [jsonable_row(span, schema.SPANS) for span in spans],
-        "nodes": graph_nodes(spans),
+        "nodes": graph_nodes(spans, checkpoints),
     }
 
 

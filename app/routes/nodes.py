@@ -14,20 +14,24 @@ if TYPE_CHECKING:
 _LABEL_CHARS = 120
 
 
-def graph_nodes(spans: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def graph_nodes(
+    spans: Sequence[Mapping[str, Any]], checkpoints: Mapping[str, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """One node for each span, and one for each answer of a model, in start order.
 
     Args:
         spans: Columns of `spans`, JSON columns parsed, in start order.
+        checkpoints: The named checkpoints of each span that has any.
 
     Returns:
         Nodes of `id`, `type` (orchestrator, agent, llm, tool, response or the span's kind),
         `label`, `timestamp` (ISO 8601 or null), `parent` (id or null), `children` (ids) and `data`:
-        `full_prompt`, `response`, `editable`, `checkpoint_data` (what an edit starts from).
+        `full_prompt`, `response`, `editable`, `checkpoint_data` (what an edit starts from, and the
+        checkpoints that were set there).
     """
     nodes: list[dict[str, Any]] = []
     for span in spans:
-        nodes.append(_node(span))
+        nodes.append(_node(span, checkpoints.get(str(span["span_id"]), [])))
         if span["kind"] == "llm" and span["response"]:
             nodes.append(_answer(span))
     known = {node["id"]: node for node in nodes}
@@ -39,11 +43,11 @@ def graph_nodes(spans: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return nodes
 
 
-def _node(span: Mapping[str, Any]) -> dict[str, Any]:
+def _node(span: Mapping[str, Any], checkpoints: list[dict[str, Any]]) -> dict[str, Any]:
     is_call = span["kind"] == "llm"
-    api = (span["attributes"] or {}).get("api")
-    is_editable = is_call and api in PROVIDER_OF
+    starts = _start_of_edit(span)
     prompt = {"system": span["system"], "messages": span["messages"]} if is_call else None
+    data = {"trace_id": span["trace_id"], "span_id": span["span_id"], **(starts or {})}
     return {
         "id": span["span_id"],
         "type": _type(span),
@@ -55,20 +59,28 @@ def _node(span: Mapping[str, Any]) -> dict[str, Any]:
             "status": span["status"],
             "full_prompt": prompt if is_call else span["parameters"],
             "response": span["response"] if is_call else span["result"],
-            "editable": is_editable,
-            "checkpoint_data": {
-                "trace_id": span["trace_id"],
-                "span_id": span["span_id"],
-                "api": api,
-                "system": span["system"],
-                "messages": span["messages"],
-                "tools": span["tools"],
-                "parameters": span["request"],
-            }
-            if is_editable
+            "editable": starts is not None,
+            "checkpoint_data": {**data, "checkpoints": checkpoints}
+            if starts is not None or checkpoints
             else None,
         },
     }
+
+
+def _start_of_edit(span: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an edit of a call or of a tool's result starts from; None where there is no such."""
+    api = (span["attributes"] or {}).get("api")
+    if span["kind"] == "llm" and api in PROVIDER_OF:
+        return {
+            "api": api,
+            "system": span["system"],
+            "messages": span["messages"],
+            "tools": span["tools"],
+            "parameters": span["request"],
+        }
+    if span["kind"] == "tool" and span["result"] is not None:
+        return {"parameters": span["parameters"], "result": span["result"]}
+    return None
 
 
 def _answer(span: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import forks, service
 from tracelake.errors import NotInLake, QueryError
+from tracelake.replay.checkpoints import find_checkpoint
 from tracelake.replay.fork import ForkRequest
 from tracelake.replay.session import Edit
 from tracelake.replay.source import find_trace_of
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
 
 WAIT_MAX_S = 600.0
 _KEYS = frozenset(
-    {"trace_id", "response", "request", "offline", "copy", "pace", "wait_s", "dry_run"}
+    {
+        "trace_id",
+        "response",
+        "request",
+        "offline",
+        "copy",
+        "pace",
+        "wait_s",
+        "dry_run",
+        "checkpoint",
+    }
 )
 _COPIES = (None, "git", "copy", "present", "in_place")
 _PACES = ("fastest", "recorded")
@@ -27,16 +38,19 @@ def replay(span_id: str, wish: Mapping[str, Any]) -> dict[str, Any]:
     """Fork a recorded run at a span.
 
     Args:
-        span_id: A model call, or an agent for its last answer.
+        span_id: A model call, an agent for its last answer, a tool for its result, or the name or
+            id of a checkpoint, which brings its own edit.
         wish: `response` (text, or a whole body as an object) or `request` (a whole body), at most
             one; `trace_id` where several traces have the span; `offline` (true ends the replay at
             the first call without a recording); `copy` (`git`, `copy`, `present`, `in_place`);
             `pace` (`fastest`, `recorded`); `wait_s` (answer when it is over, or after this long);
-            `dry_run` (only say what would be done).
+            `dry_run` (only say what would be done); `checkpoint` (a name: only keep the place and
+            the edit under it).
 
     Returns:
         `plan` (what runs again, and where) and, unless it is a dry run, `fork` as `fork_state`
-        gives it; `comparison` with the original once it is over.
+        gives it; `comparison` with the original once it is over. `checkpoint` alone where one was
+        set.
 
     Raises:
         NotInLake: There is no such span.
@@ -45,13 +59,21 @@ def replay(span_id: str, wish: Mapping[str, Any]) -> dict[str, Any]:
     """
     if unknown := sorted(set(wish) - _KEYS):
         raise QueryError(f"unknown key {unknown[0]!r}: use {', '.join(sorted(_KEYS))}")
-    trace_id = find_trace_of(service.lake(), span_id, _text(wish, "trace_id"))
+    checkpoint = find_checkpoint(service.lake(), span_id, _text(wish, "trace_id"))
+    if checkpoint is not None:
+        trace_id, span_id = checkpoint.trace_id, checkpoint.span_id
+    else:
+        trace_id = find_trace_of(service.lake(), span_id, _text(wish, "trace_id"))
+    edit = _edit(wish)
+    if (name := _text(wish, "checkpoint")) is not None:
+        made = forks.set_checkpoint(trace_id, span_id, name, edit)
+        return {"checkpoint": made.to_json()}
     if wish.get("copy") not in _COPIES or wish.get("pace", "fastest") not in _PACES:
         raise QueryError("copy is git, copy, present or in_place; pace is fastest or recorded")
     request = ForkRequest(
         trace_id,
         span_id,
-        _edit(wish),
+        edit or (checkpoint.edit if checkpoint else None),
         allow_live=not wish.get("offline"),
         copy=wish.get("copy"),
         pace=wish.get("pace", "fastest"),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from tests.e2e.replay_support import PARALLEL, SEQUENTIAL, TIMEOUT_S, Stage, staged, write_program
+from tests.support import eventually
 from tracelake.demo.launch import copy_repository
 from tracelake.replay import tree
+from tracelake.replay.checkpoints import find_checkpoint, set_checkpoint
 from tracelake.replay.compare import compare
 from tracelake.replay.fork import ForkRequest, forks_of, plan_fork
 from tracelake.replay.session import Edit
@@ -19,7 +24,6 @@ from tracelake.replay.streams import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -196,3 +200,40 @@ def test_the_plan_says_what_really_runs_again(stage: Stage, demo: str) -> None:
 
 def _compare(stage: Stage, before: str, after: str):  # noqa: ANN202 - a Comparison
     return compare(stage.trace(before), stage.spans(before), stage.trace(after), stage.spans(after))
+
+
+def test_a_checkpoint_can_be_forked_where_the_lake_was_taken(tmp_path: Path) -> None:
+    """The tables alone are enough: another machine has neither the folder nor the collector."""
+    source = tmp_path / "source" / "project"
+    answer = "### Cause\n\nSomething else.\n"
+    with staged(tmp_path / "here") as here:
+        trace_id = here.record(write_program(source, SEQUENTIAL), sys.executable, "agent.py")
+        span_id = here.spans(trace_id, kind="llm")[1]["span_id"]
+        edit = Edit(response_text=answer)
+        made = set_checkpoint(here.lake, trace_id, span_id, "before the bridge", edit)
+        eventually(lambda: here.lake.seal() and _is_cold(here, trace_id), timeout_s=30)
+        tables = ("spans", "traces", "exchanges", "runs", "checkpoints")
+        for table in tables:
+            shutil.copytree(Path(here.lake.path) / table, tmp_path / "there" / "lake" / table)
+    shutil.rmtree(source)
+    with staged(tmp_path / "there") as there:
+        found = find_checkpoint(there.lake, "before the bridge")
+        assert found == made
+        request = ForkRequest(found.trace_id, found.span_id, found.edit)
+        plan = plan_fork(there.lake, request)
+        assert plan.copy.kind == "copy"
+        state = there.fork(request).wait(TIMEOUT_S)
+        assert (state.status, state.error) == ("ok", None)
+        assert state.counts == {"exact": 1, "edited": 1, "live": 1}
+        said = there.spans(state.run_id, kind="llm")[2]["messages"]
+        assert json.dumps(answer)[1:-1] in said
+        assert [one["path"] for one in state.result["files"]] == ["result.txt"]
+
+
+def _is_cold(stage: Stage, trace_id: str) -> bool:
+    """Whether the tables hold all of a trace."""
+    files = {table: stage.lake.files(table) for table in ("spans", "exchanges")}
+    if not all(files.values()):
+        return False
+    found = [pl.scan_parquet(names).filter(trace_id=trace_id).collect() for names in files.values()]
+    return all(frame.height >= 3 for frame in found)

@@ -8,14 +8,25 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from tracelake.cli import bench, browse, collect, demo, extract, maintain, replay, run, ui
+from tracelake.cli import (
+    bench,
+    browse,
+    checkpoints,
+    collect,
+    demo,
+    extract,
+    maintain,
+    replay,
+    run,
+    ui,
+)
 from tracelake.errors import ConfigError, TraceLakeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Every module that brings commands, in the order of `tracelake --help`.
-COMMAND_MODULES = (demo, ui, collect, run, browse, replay, extract, maintain, bench)
+COMMAND_MODULES = (demo, ui, collect, run, browse, replay, checkpoints, extract, maintain, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from tracelake.config import locate
 from tracelake.errors import ConfigError, NotInLake
 from tracelake.ingest.collector import ensure_running
 from tracelake.replay.answer import parse_whole
+from tracelake.replay.checkpoints import find_checkpoint
 from tracelake.replay.compare_page import render_page
 from tracelake.replay.conversation import load_tools
 from tracelake.replay.fork import ForkRequest, forks_of, plan_fork, start_fork
@@ -47,13 +48,11 @@ def register(commands: Commands) -> None:
         _replay,
         help="run a recorded program again, from one step on or all of it, in a copy",
     )
-    replay.add_argument("target", metavar="SPAN|TRACE", help="step to fork at, or a whole trace")
-    replay.add_argument("--trace", metavar="ID", help="trace of the span, where several have it")
-    edit = replay.add_mutually_exclusive_group()
-    edit.add_argument(
-        "--response", metavar="FILE", help="the step answers this: text, or a whole JSON body"
+    replay.add_argument(
+        "target", metavar="SPAN|TRACE|CHECKPOINT", help="step to fork at, or a whole trace"
     )
-    edit.add_argument("--request", metavar="FILE", help="the step asks this: a whole JSON body")
+    replay.add_argument("--trace", metavar="ID", help="trace of the span, where several have it")
+    add_edit(replay)
     replay.add_argument(
         "--strict", action="store_true", help="exit 0 only if every call repeats a recorded one"
     )
@@ -90,6 +89,17 @@ def register(commands: Commands) -> None:
     both.add_argument("--html", action="store_true", help="print a page that needs nothing else")
 
 
+def add_edit(command: argparse.ArgumentParser) -> None:
+    """Add the options that say what is changed at a step."""
+    edit = command.add_mutually_exclusive_group()
+    edit.add_argument(
+        "--response",
+        metavar="FILE",
+        help="the step answers this: text, or a whole JSON body; a tool gives this result",
+    )
+    edit.add_argument("--request", metavar="FILE", help="the step asks this: a whole JSON body")
+
+
 def _replay(arguments: argparse.Namespace) -> int:
     lake = open_lake(arguments)
     if arguments.conversation:
@@ -115,8 +125,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _converse(arguments: argparse.Namespace, lake: Lake) -> int:
-    trace_id, span_id = _target(lake, arguments.target, arguments.trace)
-    edit = _edit(arguments)
+    trace_id, span_id, edit = _target(lake, arguments)
     if edit is None or span_id is None:
         raise ConfigError("--conversation needs a span and --response or --request")
     tools = load_tools(arguments.tools) if arguments.tools else {}
@@ -140,8 +149,7 @@ def _converse(arguments: argparse.Namespace, lake: Lake) -> int:
 
 
 def _request(arguments: argparse.Namespace, lake: Lake) -> ForkRequest:
-    trace_id, span_id = _target(lake, arguments.target, arguments.trace)
-    edit = _edit(arguments)
+    trace_id, span_id, edit = _target(lake, arguments)
     if edit is not None and span_id is None:
         raise ConfigError("an edit needs a span: `tracelake show TRACE --json` lists them")
     return ForkRequest(
@@ -155,16 +163,25 @@ def _request(arguments: argparse.Namespace, lake: Lake) -> ForkRequest:
     )
 
 
-def _target(lake: Lake, target: str, trace_id: str | None) -> tuple[str, str | None]:
+def _target(lake: Lake, arguments: argparse.Namespace) -> tuple[str, str | None, Edit | None]:
+    """Trace, span and edit that a command names; a checkpoint brings its own edit."""
+    target, trace_id, edit = arguments.target, arguments.trace, read_edit(arguments)
     if trace_id is None:
         known = lake.traces().select("trace_id").collect()["trace_id"].to_list()
         matches = [one for one in known if one == target or one.startswith(target)]
         if target in matches or len(matches) == 1:
-            return (target if target in matches else matches[0]), None
-    return find_trace_of(lake, target, trace_id), target
+            return (target if target in matches else matches[0]), None, edit
+    if (checkpoint := find_checkpoint(lake, target, trace_id)) is not None:
+        return checkpoint.trace_id, checkpoint.span_id, edit or checkpoint.edit
+    return find_trace_of(lake, target, trace_id), target, edit
 
 
-def _edit(arguments: argparse.Namespace) -> Edit | None:
+def read_edit(arguments: argparse.Namespace) -> Edit | None:
+    """The edit that `add_edit` asked for.
+
+    Raises:
+        ConfigError: A file cannot be read, or is not what it is to be.
+    """
     if arguments.request:
         return Edit(request_body=parse_whole(_read(arguments.request)))
     if arguments.response is None:

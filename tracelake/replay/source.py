@@ -74,6 +74,21 @@ def find_run(lake: Lake, trace_id: str) -> RunRecord | None:
     return RunRecord.from_row(found[0]) if found else None
 
 
+def find_record(lake: Lake, wanted: str) -> RunRecord:
+    """The record of a run, by its id, that of its trace, or the beginning of its id.
+
+    Raises:
+        NotInLake: There is none, or several begin so.
+    """
+    ids: list[str] = lake.records("runs").select("run_id").collect()["run_id"].to_list()
+    found = [one for one in ids if one == wanted] or [one for one in ids if one.startswith(wanted)]
+    record = find_run(lake, found[0] if len(found) == 1 else wanted)
+    if record is None:
+        problem = "several recorded runs begin with" if found else "no recorded run"
+        raise NotInLake(f"{problem} {wanted!r}: `tracelake run --list` lists them")
+    return record
+
+
 def find_trace_of(lake: Lake, span_id: str, trace_id: str | None = None) -> str:
     """The trace of a span.
 
@@ -131,7 +146,7 @@ def edit_of(spans: list[dict[str, Any]], span_id: str, edit: Edit | None) -> Edi
         ConfigError: A request is to be sent for a tool, which sends none.
     """
     span = next((one for one in spans if one["span_id"] == span_id), None)
-    if edit is None or span is None or span["kind"] != "tool":
+    if edit is None or edit.result_text is not None or span is None or span["kind"] != "tool":
         return edit
     if edit.request_body is not None:
         raise ConfigError("a tool sends no request: edit its result")
