@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tracelake.infer import events, tree
-from tracelake.infer.delegation import CLOCK_SLACK, choose_link
+from tracelake.infer.delegation import CLOCK_SLACK, choose_link, gives_name
+from tracelake.infer.names import FROM_HEADER
 from tracelake.infer.phrases import PhraseIndex
 from tracelake.infer.state import Evidence
 
@@ -49,6 +50,17 @@ def link_by_told_id(tool: ToolCall, result: str) -> list[JsonEvent]:
         elif agent.via is not tool and agent.parent is tool.call.agent and _spawned(agent, tool):
             evidence = Evidence("header+result_id", 1.0)
             told += tree.hang_under_tool(agent, tool, evidence, tool.end or tool.start)
+    return told
+
+
+def link_by_name(tool: ToolCall) -> list[JsonEvent]:
+    """A child without a known caller was started by the call that names it in its arguments."""
+    told: list[JsonEvent] = []
+    for child in list(tool.call.agent.children):
+        is_named = child.via is None and child.name_rank == FROM_HEADER
+        if is_named and child.start >= tool.call.start and gives_name(tool, child.name):
+            evidence = Evidence("header+argument", 0.98)
+            told += tree.hang_under_tool(child, tool, evidence, tool.end or tool.start)
     return told
 
 

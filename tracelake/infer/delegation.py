@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tracelake.infer.identity import is_generic, is_same_persona
 from tracelake.infer.names import name_from_arguments, name_from_tool, name_words, says_whom
-from tracelake.infer.phrases import words_of
+from tracelake.infer.phrases import embedded_json, words_of
 from tracelake.infer.state import Evidence
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _STALE = timedelta(seconds=60)
 _SUMMARY_MIN_CHARS = 40
 _SUMMARY_MIN_SHARE = 0.5
 _CONTEXT_SHARE = 0.8
+#: A spawned agent begins soon after the call that names it.
+_CALLS_NAMING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,27 @@ def _summary(found: Sequence[Found], persona: Persona, *, asked: bool) -> Link |
 
 def _has_persona(agent: Agent, persona: Persona) -> bool:
     return any(is_same_persona(persona, known) for known in agent.personas.values())
+
+
+def tool_that_named(parent: Agent, name: str | None) -> ToolCall | None:
+    """The tool call that named a new agent so in its arguments, or None.
+
+    The words of a delegation may be encrypted on their way; the name that the caller gives is not.
+    """
+    if not name:
+        return None
+    tools = (t for call in reversed(parent.calls[-_CALLS_NAMING:]) for t in call.tools)
+    named = [tool for tool in tools if not tool.children and gives_name(tool, name)]
+    return next((tool for tool in named if tool.end is None), next(iter(named), None))
+
+
+def gives_name(tool: ToolCall, name: str) -> bool:
+    """Whether an argument of a tool call is a name, alone or at the end of a path of agents."""
+    if name not in tool.arguments:
+        return False
+    fields = embedded_json(tool.arguments)
+    values = list(fields.values()) if isinstance(fields, dict) else []
+    return any(isinstance(value, str) and value.rsplit("/", 1)[-1] == name for value in values)
 
 
 def waiting_tool(

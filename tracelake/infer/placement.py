@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracelake.infer.auxiliary import asks_for_summary
-from tracelake.infer.delegation import choose_link, naming_tool, waiting_tool
+from tracelake.infer.delegation import (
+    choose_link,
+    naming_tool,
+    tool_that_named,
+    waiting_tool,
+)
 from tracelake.infer.identity import is_same_persona, is_same_speaker
 from tracelake.infer.lifecycle import is_busy
 from tracelake.infer.names import name_from_tool, says_whom
@@ -248,6 +253,9 @@ def _by_header(asked: Asked, trace: Trace, link: Link | None) -> Placement | Non
         return Placement(
             Evidence("header+result_id", 1.0), parent=spawning.call.agent, via=spawning
         )
+    named = tool_that_named(parent, asked.scope.agent_name) if parent is not None else None
+    if named is not None:
+        return Placement(Evidence("header+argument", 0.98), parent=parent, via=named)
     tool = link.tool if link is not None else None
     if tool is not None and (parent is None or tool.call.agent is parent):
         return Placement(Evidence("header+tool_text", 0.98), parent=tool.call.agent, via=tool)

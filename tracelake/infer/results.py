@@ -17,7 +17,9 @@ _NAME_WITHIN_CHARS = 120
 _ERROR_HEAD = re.compile(
     r"^[\s#*>`!-]*(?:<(?:tool_use_)?error>|exit code:? [1-9]|traceback\b|an error occurred"
     r"|errors?\s*(?:[:!(\[-]|$|\n)|error (?:while|in|at|when|code|executing|running|calling)\b"
-    r"|tool \S+ failed\b|fail(?:ed|ure)\b(?!:?\s*0\b)|(?:\w+(?:error|exception)|exception)\s*[:(]"
+    r"|(?:tool \S+|script|command|(?:\S+ )?spawn) failed\b"
+    r"|unsupported (?:call|tool|function)\b|(?:unknown|no such) (?:tool|agent)\b"
+    r"|fail(?:ed|ure)\b(?!:?\s*0\b)|(?:\w+(?:error|exception)|exception)\s*[:(]"
     r"|\{\s*\"error\"\s*:(?!\s*(?:null|false|\"\"|\{\}|\[\]|0\b))"
     r"|(?:permission denied|command not found|no such file or directory)\b)",
     re.IGNORECASE,

@@ -10,7 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tracelake.infer import events, tree
-from tracelake.infer.corrections import link_by_result, link_by_time, link_by_told_id
+from tracelake.infer.corrections import (
+    link_by_name,
+    link_by_result,
+    link_by_time,
+    link_by_told_id,
+)
 from tracelake.infer.lifecycle import end_unanswered, settle_children
 from tracelake.infer.names import FROM_RESULT, name_from_result
 from tracelake.infer.results import Wanted, looks_like_error, pair_plain_results
@@ -122,6 +127,7 @@ def close_tool(
     note = {"duration_bound": "upper", "error_by": "pattern" if is_error is None else "flag"}
     told = [events.tool_ended(tool, result, note)]
     told += link_by_told_id(tool, result)
+    told += link_by_name(tool)
     told += link_by_result(tool, result)
     told += link_by_time(tool)
     leaves = tool.call.trace.leaf_tools

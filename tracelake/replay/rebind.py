@@ -67,9 +67,12 @@ class Substitution:
         return self.text(text).encode("utf-8", "surrogateescape")
 
     def value(self, value: Any) -> Any:
-        """A JSON value with every old word replaced in its texts; keys stay."""
+        """A JSON value with every old word replaced in texts and whole numbers; keys stay."""
         if isinstance(value, str):
             return self.text(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            new = self._pairs.get(str(value), "")
+            return int(new) if new.isdecimal() else value
         if isinstance(value, list):
             return [self.value(item) for item in cast("list[Any]", value)]
         if isinstance(value, dict):

@@ -42,8 +42,20 @@ _KINDS: tuple[tuple[str, bool, str], ...] = (
         "duration",
         False,
         (
-            r"\b(?:\w*duration|elapsed|took|latency|time)\w*[\"']? ?[:=] ?\d+(?:\.\d+)?(?: ?m?s\b)?"
+            r"(?:\w*duration|elapsed|took|latency|time)\w*\\*[\"']? ?[:=] ?\d+(?:\.\d+)?"
+            r"(?:[eE][+-]?\d+)?(?: ?m?s\b)?"
             r"|(?<![\w.])\d+(?:\.\d+)? ?(?:ns|us|µs|ms|s|secs?|seconds?|mins?|minutes?)\b"
+        ),
+    ),
+    # how much of an output was shown depends on the paths in it
+    ("count", False, r"token_count\\*[\"']? ?[:=] ?\d+"),
+    # ids that are too short, or of digits alone, are known by the word before them
+    (
+        "keyed",
+        True,
+        (
+            r"(?i:(?:session|process|chunk|cell|request|job|shell|thread|span)[ _-]?id|pid)"
+            r"\\*[\"']?(?: ?[:=])? ?\\*[\"']?(?P<value>[0-9]{4,20}|[0-9a-f]{6,64})(?![\w-])"
         ),
     ),
     ("address", False, r"\b0x[0-9a-fA-F]{6,16}\b"),
@@ -91,13 +103,14 @@ def _pieces(text: str) -> list[str]:
 
 
 def _mark(found: re.Match[str]) -> str:
-    return f"<{found.lastgroup}>"
+    kind = str(found.lastgroup)
+    return f"{found.group()[: -len(found['value'])]}<id>" if kind == "keyed" else f"<{kind}>"
 
 
 def ids_of(text: str) -> list[str | None]:
     """The volatile places of a text in order: an id's text, None for what is no id."""
     return [
-        found.group() if found.lastgroup in _REBOUND else None
+        (found["value"] or found.group()) if found.lastgroup in _REBOUND else None
         for piece in _pieces(text)
         for found in _ANY.finditer(piece)
     ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import pytest
 
 from tests.unit.infer.programs import (
     QUESTION,
@@ -86,6 +89,43 @@ def test_an_agent_id_in_a_result_tells_which_call_spawned_it() -> None:
     sub = script.call(40, 50, prompt, headers={"thread-id": "thread-1002"})
     spans = script.spans()
     assert spans.agent_of(sub)["parent_id"] == derived_id(first, "tool", 1)
+
+
+@pytest.mark.parametrize("seen_late", [False, True])
+def test_an_agent_is_known_by_the_name_that_its_caller_gave_it(seen_late: bool) -> None:
+    """The words of a delegation may be encrypted; the name in the call and in the header is not.
+
+    Also where the child asks before the relay has seen the end of its caller's answer.
+    """
+
+    def headers(key: str, path: str, **more: str) -> dict[str, str]:
+        return {
+            "session-id": "s",
+            "thread-id": key,
+            "x-turn": json.dumps({"agent_name": path}),
+            **more,
+        }
+
+    script = Script()
+    root = headers("thread-1001", "/root")
+    spawns = [
+        use("c1", "spawn_agent", task_name="north_reader", message="gAAAAABp1"),
+        use("c2", "spawn_agent", task_name="south_reader", message="gAAAAABp2"),
+    ]
+    first = script.call(0, 200 if seen_late else 10, [QUESTION], spawns, headers=root)
+    below = {"x-parent-thread-id": "thread-1001"}
+    south = script.call(
+        100, 110, [say("user", "Begin.")], headers=headers("t-3", "/root/south_reader", **below)
+    )
+    north = script.call(
+        120, 130, [say("user", "Begin.")], headers=headers("t-2", "/root/north_reader", **below)
+    )
+    told = [got("c1", '{"task_name": "/root/north_reader"}'), got("c2", "spawned")]
+    script.call(300, 310, [QUESTION, *spawns, *told], headers=root)
+    spans = script.spans()
+    assert spans.agent_of(north)["parent_id"] == derived_id(first, "tool", 0)
+    assert spans.agent_of(south)["parent_id"] == derived_id(first, "tool", 1)
+    assert spans.agent_of(south)["name"] == "south_reader"
 
 
 def test_an_agent_header_of_a_whole_deployment_does_not_merge_agents() -> None:

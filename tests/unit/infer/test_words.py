@@ -165,6 +165,9 @@ def test_what_the_prompt_said_itself_is_no_phrase_of_its_answer() -> None:
         "Chunk 1\nProcess exited with code 2\n",
         '{"error": "not found"}',
         "<tool_use_error>no</tool_use_error>",
+        "unsupported call: spawn_agent",
+        "Unknown tool: grep",
+        "Script failed\nWall time 0.0 seconds\nOutput:\n",
     ],
 )
 def test_results_that_read_like_errors(text: str) -> None:
@@ -176,7 +179,9 @@ def test_results_that_read_like_errors(text: str) -> None:
     "text",
     ["ok", "no errors found", "Error handling: a guide", "failed: 0, passed: 8",
      "errors.py:3: class Error", "Process exited with code 0",
-     '{"error": null, "rows": 3}', "The build failed yesterday, it works today."],
+     '{"error": null, "rows": 3}',
+     "Script completed\nOutput:\n", "Unsupported formats: none.",
+     "The build failed yesterday, it works today."],
 )  # fmt: skip
 def test_results_that_only_speak_of_errors(text: str) -> None:
     """Content about errors is no error."""

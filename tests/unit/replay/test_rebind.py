@@ -30,6 +30,19 @@ def test_ids_at_the_same_place_are_paired() -> None:
     ]
 
 
+def test_ids_of_digits_alone_are_known_by_the_word_before_them() -> None:
+    """A shell's session is a number; a number elsewhere is none that may change."""
+    before = request(
+        'Chunk ID: 528211\nsession ID 8556 {"chunk_id":"c508d6"} user_id: 1234 5 items'
+    )
+    after = request('Chunk ID: ab34d1\nsession ID 9120 {"chunk_id":"412001"} user_id: 1234 5 items')
+    pairs = dict(pair_ids(before, after))  # type: ignore[arg-type]
+    assert pairs == {"528211": "ab34d1", "8556": "9120", "c508d6": "412001"}
+    given = {"session_id": 8556, "text": "session 8556, not 85560", "count": 8557, "ok": True}
+    wanted = {"session_id": 9120, "text": "session 9120, not 85560", "count": 8557, "ok": True}
+    assert Substitution(pairs).value(given) == wanted
+
+
 def test_ids_are_paired_in_lines_that_otherwise_agree() -> None:
     """An added line does not shift the pairs of the others."""
     before = request(f"first\nagent {RUN_1}\nlast")
