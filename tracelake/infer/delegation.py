@@ -31,6 +31,7 @@ _PART_WEIGHT = 0.5
 _IS_MESSAGE = 200
 _IS_UNANSWERED = 150
 _IS_UNCLAIMED = 50
+_IS_NAMED = 100
 _IS_STALE = -300
 _STALE = timedelta(seconds=60)
 _SUMMARY_MIN_CHARS = 40
@@ -164,6 +165,7 @@ def _weight(found: Found, persona: Persona, start: datetime) -> float:
     if tool is None:
         # an agent that goes on from its own answer in a new conversation stays the same agent
         return 0 if is_same_persona(phrase.call.persona, persona) else weight
+    weight += _IS_NAMED * _named_share(tool, persona)
     weight += _IS_UNANSWERED * (tool.end is None)
     weight += _IS_UNCLAIMED * (not tool.children)
     if tool.end is not None and start - tool.end > _STALE:
@@ -240,8 +242,11 @@ def waiting_tool(
     words = {word.lower() for text in messages for word in words_of(text[:20_000])}
     leaves = innermost[0].trace.leaf_tools
     tools = [tool for tool in innermost[0].awaiting.values() if tool.name not in leaves]
-    ranked = ((_shared(t, words), not t.children, -tool_ordinal(t), t) for t in tools)
-    return max(ranked, key=lambda r: r[:3], default=(0, True, 0, None))[3]
+    ranked = (
+        (_named_share(t, persona), _shared(t, words), not t.children, -tool_ordinal(t), t)
+        for t in tools
+    )
+    return max(ranked, key=lambda r: r[:4], default=(0, 0, True, 0, None))[4]
 
 
 def naming_tool(agents: Iterable[Agent], persona: Persona) -> ToolCall | None:
@@ -260,6 +265,12 @@ def _names(tool: ToolCall) -> set[str]:
     if given is None and says_whom(tool.name):
         given = name_from_tool(tool.name)
     return name_words(given or "")
+
+
+def _named_share(tool: ToolCall, persona: Persona) -> float:
+    """Share of the words of the name that a call gives an agent which the agent's prompt holds."""
+    named = _names(tool)
+    return sum(hash(word) in persona.words for word in named) / len(named) if named else 0
 
 
 def _shared(tool: ToolCall, words: set[str]) -> int:

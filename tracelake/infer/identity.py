@@ -55,7 +55,7 @@ class Persona:
     Attributes:
         fingerprint: Hash with volatile parts masked; empty for an empty prompt.
         role: What "You are …" says, shortened, or None.
-        words: Hashes of the prompt's words.
+        words: Hashes of the prompt's words, lower case.
         tools: Names of the tools it is offered.
     """
 
@@ -101,7 +101,7 @@ def persona_of(system: str, tools: Iterable[str] = ()) -> Persona:
     if not system.strip():
         return Persona("", None, frozenset(), offered) if offered else NOBODY
     words: set[int] = set()
-    for word in _WORD.findall(system):
+    for word in _WORD.findall(system.lower()):
         words.add(hash(word))
         if len(words) >= _WORDS_MAX:
             break

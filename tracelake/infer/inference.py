@@ -152,7 +152,7 @@ class Inference:
             "resample_of": placement.resample_of.span_id if placement.resample_of else None,
         }
         told.append(self._llm_opened(call, exchange, asked, notes))
-        trace.threads.add_request(call, asked.core)
+        trace.threads.add_request(call, asked.core, asked.conversation)
         if placement.evidence.source in _UNLINKED:
             remember_unlinked(trace, thread, asked)
         return told

@@ -27,7 +27,8 @@ _WORD = re.compile(
 )
 _ITEM = re.compile(r"^\s*(?:(?:[-*\u2022+]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
 #: `Action Input: find the way` in plain text, `agent(task="find the way")` in code.
-_LABELLED = re.compile(r"^[A-Za-z][\w ]{0,30}:\s+(\S.*)$")
+_LABELLED = re.compile(r"^[*_`#\s]*[A-Za-z][\w ]{0,30}[*_`]*:[*_`]*\s+(\S.*)$")
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,80}>")
 _QUOTED = re.compile(r"\"([^\"\n]{12,2000})\"|(?<!\w)'([^'\n]{12,2000})'")
 _ANCHOR = 3
 _PHRASE_MIN_CHARS = 12
@@ -115,7 +116,8 @@ def _parts(text: str) -> Iterator[str]:
     if strings:
         yield from strings
         return
-    lines = [_ITEM.sub("", line) for line in text.splitlines()] if "\n" in text else []
+    lines = [_ITEM.sub("", _TAG.sub(" ", line)) for line in text.splitlines()]
+    lines = lines if len(lines) > 1 else []
     labelled = [matched[1] for line in lines if (matched := _LABELLED.match(line))]
     quoted = [matched[1] or matched[2] for matched in _QUOTED.finditer(text)]
     for part in map(str.strip, (*lines, *labelled, *quoted)):

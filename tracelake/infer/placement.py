@@ -25,7 +25,7 @@ from tracelake.infer.state import Evidence
 from tracelake.infer.tree import depth_of, top_level_agents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from tracelake.infer.delegation import Link
@@ -57,6 +57,19 @@ class Asked:
     persona: Persona
     core: Sequence[Atom]
     start: datetime
+
+    @property
+    def previous_response(self) -> str | None:
+        """Id of the answer that the provider is to go on from."""
+        found = self.request.parameters.get("previous_response_id")
+        return found if isinstance(found, str) else None
+
+    @property
+    def conversation(self) -> str | None:
+        """Id of the conversation that the provider keeps."""
+        found = self.request.parameters.get("conversation")
+        found = found.get("id") if isinstance(found, dict) else found
+        return found if isinstance(found, str) else None
 
     @property
     def messages(self) -> list[str]:
@@ -130,11 +143,11 @@ def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
     def may_link(call: Call) -> bool:
         return call.scope.agent_key == asked.scope.agent_key and call.start <= asked.start
 
-    previous = asked.request.parameters.get("previous_response_id")
     match = threads.find(
         asked.core,
         may_link=may_link,
-        previous_response_id=previous if isinstance(previous, str) else None,
+        is_alike=lambda call: is_same_persona(call.persona, asked.persona),
+        stored=asked.previous_response or asked.conversation,
     )
     if match is not None:
         return Sight(match=match)
@@ -147,8 +160,12 @@ def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
 
 
 def repeats(asked: Asked, call: Call) -> bool:
-    """Whether a request with the same messages is the same in its model and persona too."""
-    return call.model == asked.request.model and is_same_persona(call.persona, asked.persona)
+    """Whether a request with the same messages is the same in its model and persona too.
+
+    A failed call may be tried again with another model.
+    """
+    is_model = call.model == asked.request.model or call.status in _FAILED
+    return is_model and is_same_persona(call.persona, asked.persona)
 
 
 def place(asked: Asked, trace: Trace, sight: Sight) -> Placement:
@@ -180,8 +197,9 @@ def _continue(asked: Asked, match: Match) -> Placement:
         return Placement(evidence, back, thread, call, match.added)
     via = _handoff_tool(asked, match)
     is_told = via is not None and says_whom(via.name)
-    is_same = not asked.persona.fingerprint or _is_changed_prompt(asked.persona, agent)
-    if asks_for_summary(asked.core) or (is_same and not is_told):
+    is_same = asked.persona.fingerprint in agent.personas and bool(asked.persona.fingerprint)
+    is_like = not asked.persona.fingerprint or _is_changed_prompt(asked.persona, agent)
+    if asks_for_summary(asked.core) or is_same or (is_like and not is_told):
         return Placement(evidence, agent, thread, call, match.added)
     if via is None:
         # nobody asked for the other agent: the program lets one speak after the other
@@ -288,12 +306,18 @@ def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
         return Placement(link.evidence, parent=link.call.agent, origin=link.origin)
     beside = _beside([call.agent for call in link.sources]) if link is not None else None
     if link is not None and beside is not None and beside.parent is not None:
+        near = (a for a in beside.parent.children if a.via is beside.via)
+        again = _resting(near, asked.persona)
+        if again is not None:
+            return Placement(Evidence("identity", 0.7), again)
         return Placement(link.evidence, parent=beside.parent, via=beside.via)
+    open_tools = (t for a in trace.agents for t in a.awaiting.values() if t.children)
+    again = _resting((child for t in open_tools for child in t.children), asked.persona)
+    if again is not None:
+        # its tool call has no result yet, and it is the only one like it
+        return Placement(Evidence("identity", 0.6), again)
     waiting = waiting_tool(trace.agents, persona=asked.persona, messages=asked.messages)
     if waiting is not None:
-        known = [a for a in waiting.children if a.is_weak and _speaks_as(a, asked.persona)]
-        if known:
-            return Placement(Evidence("time", 0.5), known[0])
         return Placement(
             Evidence("time", 0.5), parent=waiting.call.agent, via=waiting, is_weak=True
         )
@@ -315,6 +339,12 @@ def _beside(sources: Sequence[Agent]) -> Agent | None:
     if len(upper) > 1 and first.via is None and first.parent is not None:
         return first.parent
     return first
+
+
+def _resting(agents: Iterable[Agent], persona: Persona) -> Agent | None:
+    """The agent of a persona that has nothing in flight and awaits nothing; None of several."""
+    found = [a for a in agents if _speaks_as(a, persona) and not a.awaiting and not is_busy(a)]
+    return found[0] if len(found) == 1 else None
 
 
 def _is_speaking(agent: Agent) -> bool:

@@ -119,8 +119,10 @@ class ThreadIndex:
         #: Some request ended with an assistant turn.
         self._has_open_end = False
 
-    def add_request(self, call: Call, core: Sequence[Atom]) -> None:
-        """File a call under its request."""
+    def add_request(self, call: Call, core: Sequence[Atom], stored: str | None = None) -> None:
+        """File a call under its request, and the conversation that the provider keeps for it."""
+        if stored is not None:
+            self._by_response_id[stored] = call
         self._has_open_end |= bool(core) and core[-1].role == "assistant"
         same = self._by_request.setdefault(prefix_key(core, len(core)), [])
         same.append(call)
@@ -154,15 +156,23 @@ class ThreadIndex:
         core: Sequence[Atom],
         *,
         may_link: Callable[[Call], bool],
-        previous_response_id: str | None = None,
+        is_alike: Callable[[Call], bool],
+        stored: str | None = None,
     ) -> Match | None:
-        """The call that a request with these core atoms continues, or None."""
-        if previous_response_id is not None:
-            known = self._by_response_id.get(previous_response_id)
+        """The call that a request with these core atoms continues, or None.
+
+        Args:
+            core: Core atoms of the request.
+            may_link: Whether the request may continue a call at all.
+            is_alike: Whether a call was made under the same prompt.
+            stored: Id of the answer or the conversation that the provider is to go on from.
+        """
+        if stored is not None:
+            known = self._by_response_id.get(stored)
             if known is not None and may_link(known):
                 return Match(known, "response_id")
         by_prefix = self._by_prefix(core, may_link)
-        joined = self._joined(core, may_link)
+        joined = self._joined(core, may_link, is_alike)
         if joined is not None and (by_prefix is None or by_prefix.call.start < joined.call.start):
             return joined
         return by_prefix or self._by_parts(core, may_link)
@@ -205,7 +215,12 @@ class ThreadIndex:
         ranked = sorted(full or calls, key=lambda call: (not call.is_continued, call.start))
         return Match(ranked[-1], "prefix" if full else "echo")
 
-    def _joined(self, core: Sequence[Atom], may_link: Callable[[Call], bool]) -> Match | None:
+    def _joined(
+        self,
+        core: Sequence[Atom],
+        may_link: Callable[[Call], bool],
+        is_alike: Callable[[Call], bool],
+    ) -> Match | None:
         """A request whose last message goes on with what the answer led to.
 
         Clients join messages of one role, write everything into one growing message, or send the
@@ -218,7 +233,8 @@ class ThreadIndex:
         text = without_reminders(last.text)
         for call in self._by_start.get(prefix_key(core, len(core) - 1), ()):
             length, words = call.last_message or (0, 0)
-            if _JOINED_MIN_CHARS <= length < len(text) and hash(text[:length]) == words:
+            is_begun = _JOINED_MIN_CHARS <= length < len(text) and text[length].isspace()
+            if is_begun and hash(text[:length]) == words and is_alike(call):
                 found.append((length, call))
         for length, call in sorted(found, key=lambda f: (f[0], f[1].start), reverse=True):
             added = text[length:].strip()

@@ -86,10 +86,12 @@ def take_results(call: Call, previous: Call | None, new: Sequence[Atom]) -> list
     """
     told: list[JsonEvent] = []
     tools, early = call.trace.tools_by_id, call.trace.early_results
+    # some providers number the calls of each conversation: the nearest is meant
+    own = {tool.call_id: tool for tool in previous.tools} if previous is not None else {}
     for atom in new:
         if atom.kind != "tool_result" or not atom.id:
             continue
-        tool = tools.get(atom.id)
+        tool = own.get(atom.id) or tools.get(atom.id)
         if tool is None:
             if call.trace.calls_in_flight > 1 and len(early) < _EARLY_KEPT:
                 early[atom.id] = (atom.text, atom.is_error, call.start)
