@@ -74,6 +74,18 @@ class Service:
         self._pipeline.recover(recent)
         sealer = threading.Thread(target=self._seal_loop, args=(stopping,), name="sealer")
         sealer.start()
+        try:
+            self._follow(stopping)
+        finally:
+            # What could not be written (a full disk) stands in the exchange logs still: the process
+            # ends, its sealer too, and the next one reads it again.
+            stopping.set()
+            sealer.join()
+            self._tail.close()
+            self._log.close()
+            self._lake.close()
+
+    def _follow(self, stopping: threading.Event) -> None:
         next_tick = next_state = 0.0
         while not stopping.is_set():
             self._tail.wait(TICK_EVERY_S)
@@ -86,10 +98,6 @@ class Service:
                 next_state = now + STATE_EVERY_S
                 self._write_state()
         self._drain()
-        sealer.join()
-        self._tail.close()
-        self._log.close()
-        self._lake.close()
 
     def _drain(self) -> None:
         records = self._tail.poll()

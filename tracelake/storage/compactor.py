@@ -27,7 +27,7 @@ from pyarrow.fs import FileSelector
 from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold
 from tracelake.storage.compaction import Block, Merge, plan_merges, plan_ranges
-from tracelake.storage.damage import answer
+from tracelake.storage.damage import answer, foreign_errors
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.log import removed_since
 from tracelake.storage.options import file_system, storage_options
@@ -95,6 +95,8 @@ class Compactor:
 
         Raises:
             LakeLocked: Another process held the sealer's lock all the time.
+            LakeError: The tables could not be written; they are as they were.
+            OSError: The same, as the system says it.
         """
         began = time.monotonic()
         day = today or datetime.now(UTC).date()
@@ -102,7 +104,10 @@ class Compactor:
         for store in self._stores:
             snapshot = store.snapshot()
             for merge in plan_merges(_blocks(snapshot), day):
-                with sealer_lock(self._hot, timeout_s):
+                with (
+                    sealer_lock(self._hot, timeout_s),
+                    foreign_errors(f"could not merge files of {merge.date}"),
+                ):
                     written = answer([store], partial(self._merge, store, merge))
                 if written is not None:
                     merges, before, after = merges + 1, before + len(merge.paths), after + written

@@ -2,6 +2,7 @@
 
     why_unreadable(file, table, options) -> what is wrong with one live file, None when nothing
     leave_out_damaged(stores) -> files that cannot be read, left out from now on
+    foreign_errors(what)                 errors of the libraries beneath, as LakeError
     answer(stores, ask) -> what `ask` gives; asked again without the damaged files when it fails
 
 Invariants:
@@ -14,17 +15,20 @@ from __future__ import annotations
 
 import errno
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake.exceptions import DeltaError
 
+from tracelake.errors import LakeError
 from tracelake.schema import arrow_schema
 from tracelake.storage.options import file_system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from tracelake.schema import Table
     from tracelake.storage.table import DeltaStore, File
@@ -102,6 +106,19 @@ def why_unreadable(file: File, table: Table, options: dict[str, str] | None) -> 
     except (OSError, pa.ArrowException) as error:
         return f"cannot be decoded: {_first_line(error)}"
     return None
+
+
+@contextmanager
+def foreign_errors(what: str) -> Generator[None]:
+    """Say in our own words what the libraries that write the tables raise.
+
+    Raises:
+        LakeError: One of them failed; `what` and its first line.
+    """
+    try:
+        yield
+    except (DeltaError, pl.exceptions.PolarsError, pa.ArrowException) as error:
+        raise LakeError(f"{what}: {_first_line(error)}") from error
 
 
 def _may_be_damage(error: BaseException) -> bool:

@@ -104,8 +104,12 @@ def _write_day(store: DeltaStore, rows: pl.DataFrame, day: date) -> AddAction:
     if store.is_local:
         target = Path(store.uri, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(rows, store.table, target)
-        files.sync_file(target)
+        try:
+            write_parquet(rows, store.table, target)
+            files.sync_file(target)
+        except BaseException:
+            target.unlink(missing_ok=True)  # half a file on a full disk makes it fuller
+            raise
         size_bytes = target.stat().st_size
     else:
         buffer = io.BytesIO()

@@ -28,7 +28,7 @@ from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold, tombstones
 from tracelake.storage.carry import carry_path, consumed, write_carry
 from tracelake.storage.codec import decode_carry, decode_events, encode
-from tracelake.storage.damage import answer
+from tracelake.storage.damage import answer, foreign_errors
 from tracelake.storage.derive import derive_traces
 from tracelake.storage.exchange_sealer import seal_exchanges
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
@@ -167,11 +167,15 @@ class Sealer:
         Raises:
             LakeLocked: Another process is sealing and did not finish in time.
             SchemaTooNew: The tables were written by a newer Trace Lake.
+            LakeError: The tables could not be written; nothing is lost, a later seal goes on.
+            OSError: The same, as the system says it: disk full, folder read-only.
         """
         began = time.monotonic()
         with sealer_lock(self._hot, timeout_s):
-            # a damaged file must not keep what is whole from being sealed
-            report = answer((self._spans, self._traces, self._exchanges), self._seal)
+            stores = (self._spans, self._traces, self._exchanges)
+            with foreign_errors(f"could not seal {self._hot}, which keeps everything"):
+                # a damaged file must not keep what is whole from being sealed
+                report = answer(stores, self._seal)
         self._last_seal = time.monotonic()
         return replace(report, seconds=time.monotonic() - began)
 
