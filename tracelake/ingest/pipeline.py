@@ -13,10 +13,10 @@ import functools
 import heapq
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracelake.storage.xlog import fold_records, opened_record
-from tracelake.wire import read_request, read_response
+from tracelake.wire import calls_within, read_request, read_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tracelake.model import Exchange
     from tracelake.storage.xlog import Record
     from tracelake.wire.call import Request
+
+Mark = TypeVar("Mark")
 
 log = logging.getLogger("tracelake.ingest")
 
@@ -144,16 +146,36 @@ class Pipeline:
         _, request = self._open.pop(exchange.span_id)
         self.counters.exchanges += 1
         try:
-            response = read_response(exchange, request) if request is not None else None
-            events = self._inference.ended(exchange, request, response)
+            events, trace_id = self._read_end(exchange, request)
         except Exception:  # noqa: BLE001 - as above
             self._failed(exchange, "response")
-            events = []
+            events, trace_id = [], self._inference.trace_of(exchange.span_id)
         if not emit:
             return
         self.emit(_with_lineage(event, exchange) for event in events)
-        trace_id = self._inference.trace_of(exchange.span_id)
         self._done(exchange.span_id, trace_id, exchange.client)
+
+    def _read_end(
+        self, exchange: Exchange, request: Request | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The events of an exchange that is over, and the trace it belongs to.
+
+        A WebSocket is no call itself; it belongs to the trace of the first call that went over it.
+        """
+        if request is not None:
+            response = read_response(exchange, request)
+            events = self._inference.ended(exchange, request, response)
+            return events, self._inference.trace_of(exchange.span_id)
+        events = self._inference.ended(exchange, None, None)
+        calls = calls_within(exchange)
+        for call, _, opens in in_order((call, None) for call in calls):
+            asked = read_request(call)
+            if opens:
+                events += self._inference.opened(_request_side(call), asked)
+            elif asked is not None:
+                events += self._inference.ended(call, asked, read_response(call, asked))
+        traces = (self._inference.trace_of(call.span_id) for call in calls)
+        return events, next((trace for trace in traces if trace), None)
 
     def _failed(self, exchange: Exchange, side: str) -> None:
         self.counters.failed += 1
@@ -180,7 +202,7 @@ def _with_lineage(event: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
     return {**event, "data": {**event["data"], **found, "source": "replay"}}
 
 
-def in_order(exchanges: Iterable[tuple[Exchange, bool]]) -> Iterator[tuple[Exchange, bool, bool]]:
+def in_order(exchanges: Iterable[tuple[Exchange, Mark]]) -> Iterator[tuple[Exchange, Mark, bool]]:
     """The openings and ends of exchanges as they happened.
 
     Args:
@@ -190,7 +212,7 @@ def in_order(exchanges: Iterable[tuple[Exchange, bool]]) -> Iterator[tuple[Excha
         Exchange, its mark, and whether this is its opening; an end before an opening at the same
         moment, so that a call sees the answer it was made from.
     """
-    ends: list[tuple[datetime, str, Exchange, bool]] = []
+    ends: list[tuple[datetime, str, Exchange, Mark]] = []
     for exchange, mark in exchanges:
         while ends and ends[0][0] <= exchange.start_time:
             _, _, ended, its_mark = heapq.heappop(ends)

@@ -14,12 +14,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from tracelake.errors import ConfigError, LakeError, LakeLocked
+from tracelake.errors import LakeLocked
 from tracelake.infer import Inference, process_key
 from tracelake.ingest.client import ClientWatch
 from tracelake.ingest.pipeline import Pipeline
 from tracelake.ingest.recover import name_of_run, read_recent
 from tracelake.ingest.settings import read_settings
+from tracelake.ingest.state import STATE_NAME
 from tracelake.lake import Lake
 from tracelake.model import to_iso, utc_now
 from tracelake.storage.files import atomic_write
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tracelake.ingest")
 
-STATE_NAME = "ingest.json"
 SEAL_CHECK_EVERY_S = 2.0
 COMPACT_EVERY_S = 600.0
 RETAIN_EVERY_S = 3600.0
@@ -131,8 +131,8 @@ class Service:
                 self._seal_error = None
             except LakeLocked:
                 continue  # another process does the same work now
-            except (LakeError, ConfigError, OSError) as error:
-                self._seal_error = str(error)
+            except Exception as error:
+                self._seal_error = str(error) or type(error).__name__
                 log.exception("sealing failed; everything stays readable in the hot folder")
 
     def _retain(self) -> None:
@@ -140,7 +140,8 @@ class Service:
         before = read_settings(self._lake.location).delete_before(utc_now())
         if before is None:
             return
-        starts = self._lake.traces().select("start_time").collect()["start_time"]
+        lake = self._lake
+        starts = lake.answer(lambda: lake.traces().select("start_time").collect())["start_time"]
         if (starts < before).any():  # a mark without need would have the tables rewritten
             count = self._lake.delete(before=before)
             log.info("deleted %d traces that started before %s", count, before.date())

@@ -9,6 +9,7 @@ from tracelake.wire.fingerprint import fingerprint, tools_fingerprint
 from tracelake.wire.part import Part
 from tracelake.wire.request import read_request, rebuild_body
 from tracelake.wire.response import read_response
+from tracelake.wire.websocket import calls_within
 
 __all__ = [
     "Api",
@@ -18,6 +19,7 @@ __all__ = [
     "Response",
     "Turn",
     "Usage",
+    "calls_within",
     "conversation",
     "fingerprint",
     "read_request",
