@@ -130,8 +130,8 @@ def is_same_speaker(one: Persona, other: Persona) -> bool:
         return True
     if one.role is None or one.role != other.role:
         return False
-    shared = len(one.words & other.words)
-    return shared >= _SAME_WORDS_IN_CONVERSATION * len(one.words | other.words)
+    needed = _SAME_WORDS if is_generic(one.role) else _SAME_WORDS_IN_CONVERSATION
+    return len(one.words & other.words) >= needed * len(one.words | other.words)
 
 
 class Personas:

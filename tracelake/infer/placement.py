@@ -204,6 +204,9 @@ def _continue(asked: Asked, match: Match) -> Placement:
     if via is None:
         # nobody asked for the other agent: the program lets one speak after the other
         evidence = Evidence("handoff", 0.8)
+        known = _resting(_neighbours(agent), asked.persona)
+        if known is not None:
+            return Placement(evidence, known, thread, call, match.added)
         return Placement(evidence, None, thread, call, parent=agent.parent, via=agent.via)
     return Placement(Evidence("handoff", 0.9), None, thread, call, parent=agent, via=via)
 
@@ -306,8 +309,7 @@ def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
         return Placement(link.evidence, parent=link.call.agent, origin=link.origin)
     beside = _beside([call.agent for call in link.sources]) if link is not None else None
     if link is not None and beside is not None and beside.parent is not None:
-        near = (a for a in beside.parent.children if a.via is beside.via)
-        again = _resting(near, asked.persona)
+        again = _resting(_neighbours(beside), asked.persona)
         if again is not None:
             return Placement(Evidence("identity", 0.7), again)
         return Placement(link.evidence, parent=beside.parent, via=beside.via)
@@ -339,6 +341,12 @@ def _beside(sources: Sequence[Agent]) -> Agent | None:
     if len(upper) > 1 and first.via is None and first.parent is not None:
         return first.parent
     return first
+
+
+def _neighbours(agent: Agent) -> list[Agent]:
+    """The agents that hang where an agent does, itself among them."""
+    others = agent.parent.children if agent.parent is not None else agent.trace.agents
+    return [a for a in others if a.parent is agent.parent and a.via is agent.via]
 
 
 def _resting(agents: Iterable[Agent], persona: Persona) -> Agent | None:

@@ -103,7 +103,9 @@ def _message_key(text: str) -> tuple[int, int]:
 
 def _leads_to(call: Call, added: str) -> bool:
     """Whether added words may follow from an answer: they tell it, or it asks for tools."""
-    return bool(call.tools) or (call.answer_head != "" and call.answer_head in added)
+    if call.answer_head:
+        return call.answer_head in added
+    return bool(call.tools) and not call.is_continued
 
 
 class ThreadIndex:
@@ -242,7 +244,8 @@ class ThreadIndex:
                 return Match(call, "joined", added)
         if len(core) > 1 and _is_said_by_user(core[-2]):
             for call in reversed(self._by_request.get(prefix_key(core, len(core) - 1), ())):
-                if may_link(call) and call.end is not None and call.tools:
+                is_left = call.end is not None and call.tools and not call.is_continued
+                if is_left and may_link(call):
                     return Match(call, "joined", text)
         return None
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
          "specialist agent for the billing module"),
         ("You are Ada, built by a company.", "Ada"),
         ("You are a team supervisor managing a clerk.", "team supervisor"),
+        ('Greet. You are an agent. Your internal name is "greeter".', "greeter"),
         ("Answer briefly.", None),
         ("", None),
     ],
@@ -55,6 +56,21 @@ def test_prompts_of_one_template_with_other_roles_are_two_personas() -> None:
     rules = "Follow the rules of the house. " * 50
     one, two = (persona_of(f"You are the {who} agent. {rules}") for who in ("auth", "billing"))
     assert not is_same_persona(one, two)
+
+
+def test_prompts_with_quite_different_tools_are_two_personas() -> None:
+    """The same words, but other hands; a call without any tools tells nothing."""
+    one, two = (persona_of("You are a clerk.", [tool]) for tool in ("search", "paint"))
+    assert not is_same_persona(one, two)
+    assert is_same_persona(one, persona_of("You are a clerk.", ["search", "paint"]))
+    assert is_same_persona(one, persona_of("You are a clerk."))
+
+
+def test_a_prompt_that_only_grows_is_the_same_persona() -> None:
+    """What was learned is added to the prompt of the next conversation."""
+    one = persona_of("You are a support clerk of an airline.")
+    two = persona_of("You are a support clerk of an airline.\nSo far: the flight was cancelled.")
+    assert is_same_persona(one, two)
 
 
 @pytest.mark.parametrize(

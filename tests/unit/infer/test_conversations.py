@@ -1,0 +1,141 @@
+"""Which call a request continues, where clients rewrite, join or leave out what was said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.infer.programs import QUESTION, RESEARCHER, Script, Spans, got, say, use
+from tracelake.infer.phrases import phrases_of
+from tracelake.model import derived_id
+
+DONE = say("assistant", "It has been looked up and written down.")
+
+
+def thread_of(spans: Spans, call: str) -> str:
+    """The conversation that a call was counted to."""
+    return json.loads(spans[call]["attributes"])["thread"]
+
+
+def test_results_in_a_plain_message_without_the_call() -> None:
+    """A client sends what a tool gave as a message, and not that it was called."""
+    script = Script()
+    first = script.call(0, 10, [QUESTION], [use("c", "save", path="shed")])
+    last = script.call(20, 30, [QUESTION, say("user", "Error: the disk is full")], [DONE])
+    spans = script.spans()
+    tool = spans[derived_id(first, "tool", 0)]
+    assert (tool["status"], tool["result"]) == ("error", "Error: the disk is full")
+    assert thread_of(spans, first) == thread_of(spans, last)
+
+
+def test_results_joined_to_the_message_before_the_call() -> None:
+    """A client that leaves out a failed call joins its error to the message before."""
+    script = Script()
+    history = [
+        QUESTION,
+        say("assistant", "Calling look_up"),
+        say("user", "Result: Paris has a river"),
+    ]
+    first = script.call(0, 10, history, [use("c", "look_up", city="Atlantis")])
+    joined = say("user", "Result: Paris has a river\nError: look_up knows no Atlantis")
+    script.call(20, 30, [*history[:2], joined], [DONE])
+    tool = script.spans()[derived_id(first, "tool", 0)]
+    assert (tool["status"], tool["result"]) == ("error", "Error: look_up knows no Atlantis")
+
+
+def test_a_message_that_grows_is_one_conversation() -> None:
+    """Thoughts and observations are written into one prompt; another prompt begins the same way."""
+    script = Script()
+    task = "Question: how tall is the tower in the park?"
+    thought = "Thought: I had better look it up in the list of towers."
+    first = script.call(0, 10, [say("user", task)], [say("assistant", thought)], system="")
+    grown = say("user", f"{task}\n{thought}\nObservation: it is not on the list")
+    second = script.call(20, 30, [grown], [DONE], system="")
+    other = script.call(40, 50, [say("user", f"{task} And the one beside it?")], [DONE], system="")
+    spans = script.spans()
+    assert thread_of(spans, first) == thread_of(spans, second) != thread_of(spans, other)
+
+
+def test_ids_that_repeat_in_every_conversation() -> None:
+    """A provider that numbers calls gives parallel agents the same ids: each has its own result."""
+    script = Script()
+    use_ids = use("search:0", "search", query="fish")
+    firsts = [
+        script.call(n, 20 + n, [say("user", f"Count the fish in pond {n}.")], [use_ids],
+                    system=f"You are counter {'ab'[n]}.")
+        for n in range(2)
+    ]  # fmt: skip
+    for n in range(2):
+        history = [
+            say("user", f"Count the fish in pond {n}."),
+            use_ids,
+            got("search:0", f"{n} fish"),
+        ]
+        script.call(40 + n, 60 + n, history, [DONE], system=f"You are counter {'ab'[n]}.")
+    spans = script.spans()
+    found = [spans[derived_id(first, "tool", 0)]["result"] for first in firsts]
+    assert found == ["0 fish", "1 fish"]
+
+
+def test_a_conversation_that_the_provider_keeps() -> None:
+    """Only what is new is sent, with the id of the conversation."""
+    script = Script()
+
+    def call(start: float, words: str, conversation: object) -> str:
+        parameters = {"conversation": conversation}
+        said = [say("user", words)]
+        return script.call(
+            start, start + 10, said, [DONE], system=RESEARCHER, parameters=parameters
+        )
+
+    first = call(0, "What is up?", {"id": "conv_1"})
+    beside = call(5, "Another thing.", "conv_2")
+    second = call(20, "Go on.", {"id": "conv_1"})
+    spans = script.spans()
+    assert spans.agent_of(first) is spans.agent_of(second) is not spans.agent_of(beside)
+    assert thread_of(spans, first) == thread_of(spans, second)
+
+
+def test_another_model_is_asked_after_a_failure() -> None:
+    """The same request to another model is a second try, not another conversation."""
+    script = Script()
+    first = script.call(0, 10, [QUESTION], status=503, error="overloaded")
+    step = script.steps[-1]
+    again = script.call(20, 30, [QUESTION], [DONE])
+    object.__setattr__(step.request, "model", "larger model")
+    attributes = json.loads(script.spans()[again]["attributes"])
+    assert attributes["retry_of"] == first
+
+
+def test_the_same_summary_again_goes_on_from_the_latest() -> None:
+    """A conversation compacted twice into the same words is still one."""
+    script = Script()
+    summary = "The user wants the timetable; the ferries leave on Monday and on Thursday."
+    task = say("user", f"The task so far, in short:\n{summary}\nGo on with it.")
+    history = [QUESTION]
+    calls: list[str] = []
+    for n in range(3):
+        tool = use(f"c{n}", "search", query=f"step {n}")
+        calls.append(script.call(100 * n, 100 * n + 10, history, [tool]))
+        more = [*history, tool, got(f"c{n}", "found"), say("user", "Summarize all of this.")]
+        calls.append(script.call(100 * n + 20, 100 * n + 30, more, [say("assistant", summary)]))
+        history = [task]
+    spans = script.spans()
+    assert len({thread_of(spans, call) for call in calls}) == 1
+    assert spans[calls[4]]["evidence_source"] == "compaction"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<tasks>\n<task>\n<description>Measure the depth of the harbour</description>\n</task>",
+        "Here it is:\n\n1. **Depth**: Measure the depth of the harbour",
+        "Thought: so be it\nAction Input: Measure the depth of the harbour",
+        'I ask.\n```\nx = surveyor(task="Measure the depth of the harbour", fast=True)\n```',
+    ],
+)
+def test_tasks_are_found_in_answers_of_any_form(answer: str) -> None:
+    """Markup, labels and code around a task do not hide it."""
+    parts = [text for text, is_whole in phrases_of(answer) if not is_whole]
+    assert "Measure the depth of the harbour" in [part.strip() for part in parts]
