@@ -1,7 +1,9 @@
 """Completion order: an answer waits until those that came before it in the recording are given.
 
 Programs with agents side by side see results in the order in which they come; another order makes
-other prompts. Pure: who waits, and for how long, is decided elsewhere.
+other prompts. They also take up together what comes together: so an answer waits as well for the
+calls that had begun before it began to arrive, which cannot depend on it. Pure: who waits, and for
+how long, is decided elsewhere.
 
 The relay sees answers end; the program may take up two that end almost at once the other way round.
 What it then asks tells: the first later call that quotes both names them in the program's order.
@@ -38,6 +40,27 @@ class CompletionOrder:
         self._pending = [one.position for one in _ties_settled(ended, recording.calls)]
         self._rank = {position: rank for rank, position in enumerate(self._pending)}
         self._over: set[int] = set()
+        begun = sorted(ended, key=lambda one: (one.exchange.start_time, one.position))
+        self._to_come = [one.position for one in begun]
+        self._starts = {one.position: one.exchange.start_time for one in begun}
+        self._come: set[int] = set()
+
+    def came(self, position: int) -> None:
+        """A call came, or is not expected any more."""
+        self._come.add(position)
+        while self._to_come and self._to_come[0] in self._come:
+            self._come.discard(self._to_come.pop(0))
+
+    def beside(self, recorded: Recorded) -> list[int]:
+        """Positions of calls that have not come, but had before this one's answer arrived."""
+        arrived = recorded.exchange.first_byte_time or recorded.end_time
+        found: list[int] = []
+        for position in self._to_come:
+            if self._starts[position] >= arrived:
+                break
+            if position not in self._come and position != recorded.position:
+                found.append(position)
+        return found
 
     def over(self, position: int) -> None:
         """A call was answered, or nobody waits for it any more."""

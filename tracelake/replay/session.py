@@ -240,7 +240,7 @@ class ReplaySession:
         edit, recorded = self.options.edit, match.recorded
         assert edit is not None  # noqa: S101 - what _is_edited has found
         self.is_diverged = True
-        self._in_flight[call.exchange.span_id] = recorded.position
+        self._begin(call, recorded)
         self._tell(call, "edited", match)
         marks = self._marks("edited", recorded)
         if edit.request_body is not None:
@@ -314,24 +314,31 @@ class ReplaySession:
 
     def _remember(self, call: Call, match: Match, body: bytes | None) -> None:
         """Note which conversation the call belongs to, with the answer as it is given now."""
-        self._in_flight[call.exchange.span_id] = match.recorded.position
+        self._begin(call, match.recorded)
         answer = None
         if body is not None and (request := read_request(call.exchange)) is not None:
             given = replace(match.recorded.exchange, response_body=body, response_headers=())
             answer = read_response(given, request).atoms
         self.matcher.served(call.exchange, match, answer)
 
-    async def _wait_for_turn(self, recorded: Recorded) -> None:
-        """Hold an answer until all calls that finished earlier in the recording are answered.
+    def _begin(self, call: Call, recorded: Recorded) -> None:
+        self._in_flight[call.exchange.span_id] = recorded.position
+        self._order.came(recorded.position)
 
-        Calls that did not come in time are not waited for again.
-        """
+    async def _wait_for_turn(self, recorded: Recorded) -> None:
+        """Hold an answer until it is its turn; who did not come in time is not waited for again."""
         came_s = time.monotonic()
         deadline = came_s + GATE_S
-        while earlier := self._order.earlier(recorded, among=self._expected):
+        while True:
+            earlier = self._order.earlier(recorded, among=self._expected)
+            beside = [] if self.is_diverged else self._order.beside(recorded)
+            if not earlier and not beside:
+                break
             if time.monotonic() >= deadline:
                 for position in earlier:
                     self._order.over(position)
+                for position in beside:
+                    self._order.came(position)
                 return
             await asyncio.sleep(_GATE_POLL_S)
         if self._given_s > came_s:

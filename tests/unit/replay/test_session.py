@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,33 @@ def test_answers_keep_the_order_in_which_they_had_come() -> None:
 
     asyncio.run(main())
     assert order == ["fast", "slow"]
+
+
+def test_answers_that_had_come_together_come_together_again() -> None:
+    """Both agents were asking when the first was answered: so they are before it is again.
+
+    A program that waits for news of its agents then finds both answers, as it had.
+    """
+    recorded = [
+        exchange(chat("one"), completion("one"), span_id="one", at_s=0, took_s=1),
+        exchange(chat("two"), completion("two"), span_id="two", at_s=0.9, took_s=0.2),
+    ]
+    recorded = [replace(one, first_byte_time=one.end_time) for one in recorded]
+    replay = ReplaySession(Recording("original", recorded), Options())
+    given: dict[str, float] = {}
+
+    async def one(name: str, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        await ask(replay, chat(name), name)
+        given[name] = time.monotonic()
+
+    async def main() -> None:
+        began = time.monotonic()
+        await asyncio.gather(one("one", 0), one("two", 0.4))
+        assert given["one"] - began >= 0.4
+        assert 0 <= given["two"] - given["one"] < 0.2
+
+    asyncio.run(main())
 
 
 def test_answers_that_ended_almost_at_once_keep_the_order_in_which_they_were_quoted() -> None:
