@@ -27,8 +27,9 @@ from app.routes import guard
 from tracelake.config import RELAY_PORT, locate
 from tracelake.demo.launch import running_provider
 from tracelake.errors import LakeError
-from tracelake.ingest import collector, settings
+from tracelake.ingest import collector, settings, state
 from tracelake.lake import Lake
+from tracelake.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -141,6 +142,11 @@ def collector_health() -> dict[str, Any] | None:
     if found is None:
         return None
     return {**found.health(), "address": found.addresses["relay"]}
+
+
+def ingest_problem() -> str | None:
+    """What keeps recorded calls from becoming spans or Parquet, None when nothing does."""
+    return state.problem_of(state.read_state(location().hot), utc_now())
 
 
 def read_settings() -> Settings:

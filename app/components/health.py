@@ -34,6 +34,8 @@ def _records(health: dict[str, Any]) -> str:
     problem = health.get("spool_error")
     if problem or health.get("dropped"):
         return _line("error", "Recording", problem or f"{health['dropped']} calls not recorded")
+    if waiting := service.ingest_problem():
+        return _line("error", "Ingest", waiting)
     latest = data.latest_trace()
     if latest is None:
         return _line("running", "Recording", "waiting for the first call…")

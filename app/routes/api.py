@@ -143,7 +143,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
 
 @_told
 async def health(_request: Request) -> dict[str, Any]:
-    """`GET /health`: whether app and collector serve."""
+    """`GET /health`: whether app and collector serve, and the lake takes what they record."""
 
     def read() -> dict[str, Any]:
         try:
@@ -152,7 +152,9 @@ async def health(_request: Request) -> dict[str, Any]:
             return {"status": "degraded", "collector": None, "problem": str(error)}
         if relay is None:
             return {"status": "degraded", "collector": None, "problem": "no collector runs"}
-        return {"status": "ok", "collector": relay, "problem": None}
+        problem = service.ingest_problem()
+        status = "ok" if problem is None else "degraded"
+        return {"status": status, "collector": relay, "problem": problem}
 
     state = await to_thread.run_sync(read)
     return {**state, "version": service.app_version(), "lake": service.location().tables}
