@@ -10,13 +10,14 @@ Invariants:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import narwhals as nw
 import streamlit as st
@@ -28,11 +29,14 @@ from tracelake.query import rollups
 from tracelake.query.traces import TraceFilter, filter_spans, filter_traces, sort_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
     from tracelake.query.traces import Order
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Columns of a trace that its list shows; `final_output` may be long and is read on its own.
 _LISTED = tuple(name for name in schema.TRACES.names if name != "final_output")
@@ -225,6 +229,16 @@ def snapshot_id() -> str:
     return hashlib.blake2b(repr(state).encode(), digest_size=12).hexdigest()
 
 
+def _answered(ask: Callable[P, T]) -> Callable[P, T]:
+    """A question that is asked again without a file that turns out to be damaged."""
+
+    @functools.wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        return service.lake().answer(lambda: ask(*args, **kwargs))
+
+    return asked
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def _latest_trace(snapshot: str) -> dict[str, Any] | None:
     del snapshot
@@ -233,6 +247,7 @@ def _latest_trace(snapshot: str) -> dict[str, Any] | None:
 
 
 @st.cache_data(max_entries=_CACHED, show_spinner=False)
+@_answered
 def _list_traces(
     wanted: TraceFilter, order: Order, page: int, page_size: int, snapshot: str
 ) -> TracePage:
@@ -247,6 +262,7 @@ def _list_traces(
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
+@_answered
 def _facets(snapshot: str) -> Facets:
     del snapshot
     spans, traces = _frames()
@@ -262,6 +278,7 @@ def _facets(snapshot: str) -> Facets:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
+@_answered
 def _rollup(wanted: TraceFilter, snapshot: str) -> Rollups:
     del snapshot
     spans, traces = _frames()
@@ -277,6 +294,7 @@ def _rollup(wanted: TraceFilter, snapshot: str) -> Rollups:
 
 
 @st.cache_data(max_entries=_CACHED, show_spinner=False)
+@_answered
 def _read_trace(trace_id: str, snapshot: str) -> dict[str, Any]:
     del snapshot
     rows = _rows(_frames()[1].filter(nw.col("trace_id") == trace_id))
@@ -302,6 +320,7 @@ def _read_span(trace_id: str, span_id: str, snapshot: str) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=_CACHED, show_spinner=False)
+@_answered
 def _experiments(trace_id: str, span_id: str, snapshot: str) -> list[dict[str, Any]]:
     del snapshot
     spans, _ = _frames()
