@@ -28,6 +28,7 @@ class Answer:
             audio tokens, web searches.
         tier: Service tier that answered, where prices depend on it.
         reported_cost_usd: What the provider itself says the call cost.
+        reasoning_is_apart: Reasoning tokens are billed beside the output tokens, not within them.
         complete: The answer came to its end; False for a stream that broke off.
     """
 
@@ -40,6 +41,7 @@ class Answer:
     units: dict[str, int] = field(default_factory=dict[str, int])
     tier: str | None = None
     reported_cost_usd: float | None = None
+    reasoning_is_apart: bool = False
     failure: Failure | None = None
     complete: bool = True
 

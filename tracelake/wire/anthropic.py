@@ -49,7 +49,7 @@ class MessageStream:
         kind = event.get("type")
         if kind == "message_start":
             self._message = dict(mapping(event.get("message")))
-            for index, block in enumerate(objects(self._message.get("content"))):
+            for index, block in enumerate(objects(_blocks(self._message.get("content")))):
                 self._blocks[index] = dict(block)
             self._merge_usage(self._message.get("usage"))
         elif kind == "content_block_start":
@@ -119,12 +119,14 @@ class MessageStream:
             block["input"] = document
 
     def _merge_usage(self, usage: Any) -> None:
-        self._usage |= {k: v for k, v in mapping(usage).items() if v is not None}
+        """Take over what is told; a 0 for a count that was told before means unknown."""
+        told = {k: v for k, v in mapping(usage).items() if v is not None}
+        self._usage |= {k: v for k, v in told.items() if v != 0 or not self._usage.get(k)}
 
 
 def read_message(message: JsonObject) -> Answer:
     """The answer that a whole or partial message holds."""
-    content = objects(message.get("content"))
+    content = objects(_blocks(message.get("content")))
     usage = mapping(message.get("usage"))
     error = message.get("error")
     return Answer(
@@ -139,6 +141,13 @@ def read_message(message: JsonObject) -> Answer:
         failure=failure_of(error) if error else None,
         complete=not message.get("_incomplete"),
     )
+
+
+def _blocks(content: Any) -> Any:
+    """The content as blocks; compatible servers also send plain text."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content
 
 
 def read_usage(usage: JsonObject) -> Usage:

@@ -20,6 +20,7 @@ from tracelake.wire.lenient import (
     mapping,
     name_or_none,
     objects,
+    parse_object,
     string,
 )
 
@@ -132,10 +133,14 @@ def _merge_call(calls: list[JsonObject], call: JsonObject) -> None:
     if call.get("id"):
         target["id"] = target["id"] or call["id"]
     for key, value in call.items():
-        if key not in {"index", "id", "function"} and value is not None:
+        if key not in {"index", "id", "function", "custom"} and value is not None:
             target[key] = value
-    held = mapping(target.get("function"))
-    target["function"] = _merged_function(held, mapping(call.get("function")))
+    if custom := mapping(call.get("custom")):
+        target.pop("function", None)
+        target["custom"] = _merged_custom(mapping(target.get("custom")), custom)
+    elif "custom" not in target:
+        held = mapping(target.get("function"))
+        target["function"] = _merged_function(held, mapping(call.get("function")))
 
 
 def _call_of(calls: list[JsonObject], call: JsonObject) -> JsonObject | None:
@@ -144,22 +149,46 @@ def _call_of(calls: list[JsonObject], call: JsonObject) -> JsonObject | None:
     if call_id and (same := [held for held in calls if held["id"] == call_id]):
         return same[-1]
     if index is None:
-        return calls[-1] if calls and not opens else None
+        return calls[-1] if calls and not opens and not _is_another(calls[-1], call) else None
     same = [held for held in calls if held["index"] == index]
     if same and opens and same[-1]["id"]:
         # Some servers give every parallel call the same index; a new id and name open a new one.
         return None
-    return same[-1] if same else None
+    return same[-1] if same and not _is_another(same[-1], call) else None
+
+
+def _is_another(held: JsonObject, call: JsonObject) -> bool:
+    """Whether a piece without an id begins another call than the one held.
+
+    Some servers send whole calls one after the other, with empty ids and one index or none. A
+    piece of the same call has no name, or comes before its arguments are whole.
+    """
+    before, piece = mapping(held.get("function")), mapping(call.get("function"))
+    if not piece.get("name") or not piece.get("arguments") or call.get("id"):
+        return False
+    arguments = before.get("arguments")
+    return isinstance(arguments, dict) or parse_object(string(arguments)) is not None
 
 
 def _merged_function(held: JsonObject, piece: JsonObject) -> JsonObject:
     arguments = piece.get("arguments")
+    name = _merged_name(held, piece)
     if isinstance(arguments, dict):
-        return {**held, "name": held.get("name") or piece.get("name"), "arguments": arguments}
-    return {
-        "name": held.get("name") or piece.get("name"),
-        "arguments": string(held.get("arguments")) + string(arguments),
-    }
+        return {**held, "name": name, "arguments": arguments}
+    return {"name": name, "arguments": string(held.get("arguments")) + string(arguments)}
+
+
+def _merged_name(held: JsonObject, piece: JsonObject) -> Any:
+    """The name of a call: told once, told again in every piece, or itself told in pieces."""
+    before, now = string(held.get("name")), string(piece.get("name"))
+    if not before or not now or held.get("arguments"):
+        return before or piece.get("name")
+    return now if now.startswith(before) else before + now
+
+
+def _merged_custom(held: JsonObject, piece: JsonObject) -> JsonObject:
+    text = string(held.get("input")) + string(piece.get("input"))
+    return {"name": held.get("name") or piece.get("name"), "input": text}
 
 
 def _merge_detail(details: list[JsonObject], detail: JsonObject) -> None:
@@ -218,6 +247,7 @@ def read_completion(completion: JsonObject) -> Answer:
         units=_units(usage),
         tier=name_or_none(completion.get("service_tier")),
         reported_cost_usd=amount(usage.get("cost")),
+        reasoning_is_apart=_is_apart(usage),
         failure=_failure(completion, choices),
         complete=not completion.get("_incomplete"),
     )
@@ -240,6 +270,13 @@ def read_usage(usage: JsonObject) -> Usage:
         cache_write=_first({**usage, **asked}, "cache_write_tokens", "cache_creation_input_tokens"),
         reasoning=_first({**usage, **given}, "reasoning_tokens"),
     )
+
+
+def _is_apart(usage: JsonObject) -> bool:
+    """Whether reasoning is counted beside the output (xAI): only the total then holds it."""
+    read, total = read_usage(usage), count(usage.get("total_tokens"))
+    counts = (read.input, read.output, read.reasoning)
+    return bool(read.reasoning) and total is not None and total == sum(n or 0 for n in counts)
 
 
 def _units(usage: JsonObject) -> dict[str, int]:
@@ -270,6 +307,8 @@ def _text(choice: JsonObject) -> str:
 
 def _failure(completion: JsonObject, choices: list[JsonObject]) -> Failure | None:
     errors = [completion.get("error"), *(choice.get("error") for choice in choices)]
+    if not choices and completion.get("success") is False:
+        errors.append(completion.get("errors"))
     found = next((error for error in errors if error), None)
     if found is None and completion.get("object") == "error":
         found = completion

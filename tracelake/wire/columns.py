@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracelake.wire.fingerprint import fingerprint, tools_fingerprint
-
 if TYPE_CHECKING:
     from tracelake.wire.call import Request, Response
 
@@ -20,8 +18,6 @@ def request_columns(request: Request) -> dict[str, Any]:
         "system": request.system or None,
         "messages": request.messages,
         "tools": request.tools,
-        "prompt_fingerprint": fingerprint(request.system) if request.system else None,
-        "tools_fingerprint": tools_fingerprint(request.tools) if request.tools else None,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
@@ -26,6 +27,12 @@ _ENDPOINTS: tuple[tuple[str, str, Api], ...] = (
     ("POST", "/api/embed", "embeddings"),
     ("GET", "/models", "models"),
     ("GET", "/api/tags", "models"),
+)
+
+#: Paths in which clouds serve Anthropic's format; the model stands in the path (Vertex, Bedrock).
+_ANTHROPIC_PATH = re.compile(
+    r"/publishers/anthropic/models/(?P<vertex>[^/:]+):(?:streamRawPredict|rawPredict)\Z"
+    r"|/model/(?P<bedrock>[^/]*anthropic[^/]*)/invoke(?:-with-response-stream)?\Z"
 )
 
 #: Part of a host name, and the provider as prices know it.
@@ -92,18 +99,37 @@ _PATHS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"/v1(beta)?/openai/"), "google"),
     (re.compile(r"/api/paas/v\d"), "zai"),
     (re.compile(r"/api/v2/cortex/"), "snowflake"),
-    (re.compile(r"/api/(chat|generate|embed|tags)\Z"), "ollama"),
-    (re.compile(r"/v1/projects/[^/]+/locations/"), "google"),
+    (re.compile(r"/api/(chat|generate|embed|embeddings|tags)\Z"), "ollama"),
+    (re.compile(r"/projects/[^/]+/locations/"), "google"),
+    (re.compile(r"/model/[^/]+/invoke"), "aws"),
 )
 
 
 def api_of(method: str, path: str) -> Api | None:
     """The wire format of an endpoint, or None when it is no call that is read here."""
     plain = _plain(path)
+    if "/threads/" in plain:
+        return None
+    if method.upper() == "POST" and _ANTHROPIC_PATH.search(plain):
+        return "messages"
     for expected, end, api in _ENDPOINTS:
         if method.upper() == expected and plain.endswith(end):
             return api
     return None
+
+
+def streams_by_path(path: str) -> bool:
+    """Whether a path asks for a stream, as Vertex and Bedrock have it."""
+    return _plain(path).endswith((":streamRawPredict", "/invoke-with-response-stream"))
+
+
+def model_in(path: str) -> str | None:
+    """The model or deployment that a path names."""
+    plain = _plain(path)
+    if found := _ANTHROPIC_PATH.search(plain):
+        return unquote(found["vertex"] or found["bedrock"])
+    _, _, rest = plain.partition("/deployments/")
+    return rest.partition("/")[0] or None
 
 
 def provider_of(exchange: Exchange) -> str:

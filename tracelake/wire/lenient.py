@@ -9,11 +9,14 @@ Invariant: no function here raises, except `parse` on text that is not JSON.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 import orjson
 
 JsonObject = dict[str, Any]
+
+_DIGITS = re.compile(r"[0-9]{1,15}")
 
 #: Levels of nesting that are kept; no format comes near, and writers of JSON end at 254.
 _MAX_DEPTH = 100
@@ -79,10 +82,12 @@ def name_or_none(value: Any) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens: the value when it is a whole number of at least 0, else None."""
+    """A number of tokens: the value when it is a whole number of at least 0, also as text."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     return value if isinstance(value, int) and value >= 0 else None
 

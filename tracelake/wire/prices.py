@@ -132,6 +132,8 @@ def _usage(answer: Answer) -> types.Usage:
     usage: Usage = answer.usage
     given, asked = usage.output or 0, usage.input or 0
     # Some providers count reasoning beside the output; the price list takes it as a part of it.
+    if answer.reasoning_is_apart:
+        given += usage.reasoning or 0
     reasoning = usage.reasoning if (usage.reasoning or 0) <= given else None
     return PricedUsage(
         input_tokens=asked,

@@ -14,7 +14,7 @@ from tracelake.wire.blocks import attached_images, plain_text
 from tracelake.wire.call import Request
 from tracelake.wire.conversation import Turn, atoms_of, leading, read_turns, system_text
 from tracelake.wire.decode import decode_body
-from tracelake.wire.endpoint import api_of, provider_of
+from tracelake.wire.endpoint import api_of, model_in, provider_of, streams_by_path
 from tracelake.wire.lenient import (
     JsonObject,
     array,
@@ -23,7 +23,6 @@ from tracelake.wire.lenient import (
     objects,
     parse_object,
     storable,
-    string,
 )
 from tracelake.wire.offered import is_offer, offered_tools, with_offered_tools
 
@@ -96,8 +95,8 @@ def _read_body(api: Api, provider: str, body: JsonObject, path: str) -> Request:
     return Request(
         api=api,
         provider=provider,
-        model=name_or_none(body.get("model")) or _deployment(path),
-        stream=stream is True or (stream is None and api.startswith("ollama_")),
+        model=name_or_none(body.get("model")) or model_in(path),
+        stream=streams_by_path(path) or _is_true(stream, default=api.startswith("ollama_")),
         system=system,
         messages=messages,
         tools=array(tools) if isinstance(tools, list) else None,
@@ -105,6 +104,10 @@ def _read_body(api: Api, provider: str, body: JsonObject, path: str) -> Request:
         atoms=() if api == "embeddings" else atoms_of(turns),
         tool_names=tool_names(tools if isinstance(tools, list) else body.get("functions")),
     )
+
+
+def _is_true(value: Any, *, default: bool) -> bool:
+    return default if value is None else value is True
 
 
 def rebuild_body(
@@ -184,9 +187,3 @@ def _with_system(api: str, messages: Any, system: str) -> Any:
         return [*offers, *kept]
     role = head[0].role if head else "system"
     return [*offers, {"role": role, "content": system}, *kept]
-
-
-def _deployment(path: str) -> str | None:
-    """The deployment that an Azure path names, for want of a model in the body."""
-    _, _, rest = path.partition("/deployments/")
-    return string(rest.partition("/")[0]) or None

@@ -10,6 +10,7 @@ from tracelake.wire.call import Response
 from tracelake.wire.chat import ChatStream, read_completion
 from tracelake.wire.conversation import UNREAD, atoms_of, response_turn
 from tracelake.wire.decode import decode_body
+from tracelake.wire.eventstream import parse_event_stream
 from tracelake.wire.failure import failure_of, http_failure, page_text
 from tracelake.wire.lenient import (
     JsonObject,
@@ -44,6 +45,7 @@ _FORMATS: dict[Api, tuple[Callable[[], Stream] | None, Callable[[JsonObject], An
     "models": (None, read_models),
 }
 
+_AWS_STREAM = "vnd.amazon.eventstream"
 _OFFLINE = "x-tracelake-offline"
 _SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _MAX_UNREAD_CHARS = 10_000
@@ -87,6 +89,11 @@ def read_response(exchange: Exchange, request: Request) -> Response:
 def _read_body(api: Api, body: bytes, content_type: str) -> Answer:
     """The answer of a body that is not said to be an error, by what it looks like."""
     make_stream, read_whole = _FORMATS.get(api, _FORMATS["chat"])
+    if make_stream is not None and _AWS_STREAM in content_type:
+        stream = make_stream()
+        for event in parse_event_stream(body):
+            stream.feed(event)
+        return read_whole(storable(stream.whole()))
     text = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
         return Answer(complete=False)

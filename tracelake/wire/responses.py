@@ -23,7 +23,16 @@ from tracelake.wire.lenient import (
     string,
 )
 
-_FINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+#: Events that end a response and repeat it whole.
+FINAL = frozenset(
+    {
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+        "response.done",
+    }
+)
 _SNAPSHOTS = frozenset({"response.created", "response.in_progress", "response.queued"})
 #: Deltas of the text of a part: end of the event's name, key of the list, type and key of the part.
 _PART_TEXTS: dict[str, tuple[str, str, str]] = {
@@ -56,7 +65,7 @@ class ResponseStream:
     def feed(self, event: JsonObject) -> None:
         """Take in one event; what is unknown is passed over."""
         kind = string(event.get("type"))
-        if kind in _FINAL:
+        if kind in FINAL:
             self._response = {**self._response, **mapping(event.get("response"))}
             self._ended = True
         elif kind in _SNAPSHOTS:
@@ -91,8 +100,14 @@ class ResponseStream:
         return max(self._items, default=0) if place is None else place
 
     def _item(self, event: JsonObject, kind: str) -> JsonObject:
-        new: JsonObject = {"type": kind, "id": event.get("item_id")}
-        return self._items.setdefault(self._place(event), new)
+        item_id = event.get("item_id")
+        place = self._place(event)
+        held = self._items.get(place)
+        if held and item_id and held.get("id") not in (None, item_id) and held["type"] != kind:
+            # some servers give several items one place, and announce none of them
+            same = (at for at, item in self._items.items() if item.get("id") == item_id)
+            place = next(same, max(self._items) + 1)
+        return self._items.setdefault(place, {"type": kind, "id": item_id})
 
     def _part(self, event: JsonObject, key: str, index_key: str, kind: str) -> JsonObject:
         item = self._item(event, "message" if kind in {"output_text", "refusal"} else "reasoning")

@@ -31,11 +31,12 @@ from tracelake.wire.lenient import (
     storable,
     string,
 )
+from tracelake.wire.responses import FINAL
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
 
-_ENDINGS = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
+_ENDINGS = FINAL | {"error"}
 _SWITCHED = 101
 #: Fields of `response.create` that the request over HTTP does not have.
 _TRANSPORT = frozenset({"type", "stream_id", "event_id", "generate", "previous_response_id"})
