@@ -26,6 +26,18 @@ _TALK = r"(?:conversation|session|chat|thread|dialog(?:ue)?|topic|(?:user|first|
 _TITLE = re.compile(
     rf"\btitle\b[^.\n]{{0,100}}\b{_TALK}\b|\b{_TALK}\b[^.\n]{{0,40}}\btitle\b", re.IGNORECASE
 )
+#: A name for the conversation by another word, or for what it is about, asked for in few words.
+_LABEL = re.compile(
+    rf"\b(?:name|label|headline|description|summar(?:y|ize|ise)|title)\b[^.\n]{{0,60}}\b{_TALK}\b"
+    rf"|\b(?:short|brief|concise|succinct) title\b[^.\n]{{0,60}}\b(?:task|prompt|request)\b"
+    rf"|\bsummar(?:y|ize|ise) this \w+ {_TALK}\b",
+    re.IGNORECASE,
+)
+_FEW_WORDS = re.compile(
+    r"\b(?:\d+|two|three|four|five|six|seven|eight|ten|few)\b[^.\n]{0,12}\b(?:words?|characters?)\b"
+    r"|\b(?:short|brief|concise|succinct) title\b",
+    re.IGNORECASE,
+)
 _TITLE_PROMPT_CHARS = 6000
 _SUMMARY = re.compile(
     r"\bsummar(?:y|ies|i[sz]e|i[sz]ing|i[sz]ation)\b|\bcompact(?:ion|ed|ing)?\b|\bcondens"
@@ -46,9 +58,10 @@ def auxiliary_purpose(request: Request, core: Sequence[Atom]) -> tuple[str, Kind
     if any(atom.role == "assistant" for atom in core[:-1]):
         return None
     text = f"{request.system}\n{core[-1].text[-2000:] if core else ''}"
-    if len(text) <= _TITLE_PROMPT_CHARS and _TITLE.search(text):
-        return "title", "llm"
-    return None
+    if len(text) > _TITLE_PROMPT_CHARS:
+        return None
+    is_title = _TITLE.search(text) or (_LABEL.search(text) and _FEW_WORDS.search(text))
+    return ("title", "llm") if is_title else None
 
 
 def asks_for_summary(core: Sequence[Atom]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracelake.model import Event, to_iso
+from tracelake.wire.columns import request_columns, response_columns
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -122,16 +123,10 @@ def llm_opened(
         data={
             "status": "running",
             "kind": kind,
-            "name": request.model or request.api,
             "start_time": to_iso(call.start),
             "session_id": call.scope.session_id or call.trace.session_id,
             "run_id": exchange.run_id,
-            "provider": request.provider,
-            "model": request.model,
-            "request": request.parameters,
-            "system": request.system or None,
-            "messages": request.messages,
-            "tools": request.tools,
+            **request_columns(request),
             "source": "proxy",
             "evidence": "recorded",
             "evidence_source": call.evidence.source,
@@ -147,7 +142,6 @@ def llm_opened(
 def llm_ended(call: Call, exchange: Exchange, response: Response, *, kind: Kind) -> JsonEvent:
     """A provider call ended, well or not."""
     end = call.end or call.start
-    usage = response.usage
     first = exchange.first_byte_time
     return _event(
         "llm_call",
@@ -163,19 +157,7 @@ def llm_ended(call: Call, exchange: Exchange, response: Response, *, kind: Kind)
             "end_time": to_iso(end),
             "duration_ms": _milliseconds(call.start, end),
             "ttft_ms": _milliseconds(call.start, first),
-            "error_type": response.error_type,
-            "error": response.error,
-            "model": response.model,
-            "response": response.text,
-            "response_blocks": response.blocks or None,
-            "finish_reason": response.finish_reason,
-            "tokens_input": usage.input,
-            "tokens_output": usage.output,
-            "tokens_cache_read": usage.cache_read,
-            "tokens_cache_write": usage.cache_write,
-            "tokens_reasoning": usage.reasoning,
-            "cost_usd": response.cost_usd,
-            "cost_note": response.cost_note,
+            **response_columns(response),
             "attributes": _response_attributes(exchange),
         },
     )

@@ -21,9 +21,23 @@ _ERROR_HEAD = re.compile(
     r"|unsupported (?:call|tool|function)\b|(?:unknown|no such) (?:tool|agent)\b"
     r"|fail(?:ed|ure)\b(?!:?\s*0\b)|(?:\w+(?:error|exception)|exception)\s*[:(]"
     r"|\{\s*\"error\"\s*:(?!\s*(?:null|false|\"\"|\{\}|\[\]|0\b))"
-    r"|(?:permission denied|command not found|no such file or directory)\b)",
+    r"|\{\s*\"(?:status|result|type)\"\s*:\s*\"(?:error|fail(?:ed|ure)?)\""
+    r"|\{\s*\"(?:success|ok)\"\s*:\s*false\b"
+    r"|http error [45]\d\d\b|[45]\d\d (?:client|server) error\b"
+    r"|\[errno -?\d+\]|(?:permission denied|command not found|no such file or directory)\b)",
     re.IGNORECASE,
 )
+#: What an exception says without its name, where a framework sends nothing else.
+_EXCEPTION = re.compile(
+    r"^[^\n]{0,200}?(?:\bobject (?:has no attribute|is not \w+)\b|\bindex out of range\b"
+    r"|\bdivision by zero\b|^name '\w+' is not defined|\binvalid literal for\b"
+    r"|\bmissing \d+ required (?:positional|keyword)|\bgot an unexpected keyword argument\b"
+    r"|\bunsupported operand type|\b(?:connection|request|read|operation) timed out\b"
+    r"|\bconnection (?:refused|reset|error|aborted)\b|\bmax retries exceeded\b"
+    r"|\bcannot read propert(?:y|ies) of (?:undefined|null)\b|\bis not a function\b)",
+    re.IGNORECASE,
+)
+_EXCEPTION_CHARS = 300
 _ERROR_ANYWHERE = re.compile(
     r"\b(?:process )?exit(?:ed)?(?: with)?(?: status| code)?:? [1-9]\d*\b"
     r"|\bexit_code[\"']?\s*[:=]\s*[1-9]|\bToolException\b|\bfix (?:the errors|your mistakes)\b"
@@ -54,7 +68,8 @@ class Wanted:
 def looks_like_error(text: str) -> bool:
     """Whether a result reads like an error."""
     head = text[:_HEAD_CHARS]
-    return bool(_ERROR_HEAD.search(head) or _ERROR_ANYWHERE.search(head))
+    is_told = _ERROR_HEAD.search(head) or _ERROR_ANYWHERE.search(head)
+    return bool(is_told or (len(text) <= _EXCEPTION_CHARS and _EXCEPTION.search(text)))
 
 
 def pair_plain_results(wanted: Sequence[Wanted], new: Sequence[Atom]) -> list[Pairing]:

@@ -183,6 +183,15 @@ def test_what_the_prompt_said_itself_is_no_phrase_of_its_answer() -> None:
         "<tool_use_error>no</tool_use_error>",
         "unsupported call: spawn_agent",
         "Unknown tool: grep",
+        '{"status": "error", "error_message": "no such city"}',
+        '{"success": false, "reason": "closed"}',
+        "404 Client Error: Not Found for url: http://x",
+        "[Errno 2] No such file or directory: 'a.txt'",
+        "'NoneType' object has no attribute 'get'",
+        "list index out of range",
+        "name 'x' is not defined",
+        "invalid literal for int() with base 10: 'a'",
+        "Cannot read properties of undefined (reading 'id')",
         "Script failed\nWall time 0.0 seconds\nOutput:\n",
     ],
 )
@@ -194,6 +203,8 @@ def test_results_that_read_like_errors(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["ok", "no errors found", "Error handling: a guide", "failed: 0, passed: 8",
+     '{"status": "success", "report": "noon"}', '{"success": true}', "room 404 is free",
+     "The object has no attributes yet.", "The connection is fine, it never timed out.",
      "errors.py:3: class Error", "Process exited with code 0",
      '{"error": null, "rows": 3}',
      "Script completed\nOutput:\n", "Unsupported formats: none.",
@@ -247,6 +258,12 @@ def test_titles_and_probes_are_auxiliary() -> None:
     assert purpose(request("quota", max_tokens=1)) == "probe"
     coding = "Generate a concise title (3-7 words) that captures the goal of this coding session."
     assert purpose(request("fix it", system=coding)) == "title"
+    short = "Summarize this coding conversation in under 50 characters."
+    assert purpose(request("fix it", system=short)) == "title"
+    task = "Your job is to provide a short title for a task that is made from the prompt."
+    assert purpose(request("fix it", system=task)) == "title"
+    assert purpose(request("Summarize this conversation, with all decisions.")) is None
+    assert purpose(request("Write a brief description of the harbour in 50 words.")) is None
     assert purpose(request("Write a poem with a title", system="You are a poet.")) is None
     assert purpose(request("Create a title for the conversation", tools=[{}])) is None
 
