@@ -239,8 +239,8 @@ class Lake:
 
         return verify(self.location)
 
-    def quarantine(self, report: VerifyReport) -> list[Path]:
-        """Move what `verify` named to the folder `quarantine` of the lake."""
+    def quarantine(self, report: VerifyReport) -> list[str]:
+        """Move what `verify` named to the folder `quarantine` of the lake; where it is now."""
         from tracelake.storage.verify import quarantine
 
         return quarantine(self.location, report)

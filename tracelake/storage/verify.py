@@ -1,7 +1,7 @@
 """Looking for damage, naming it, and taking damaged files out of the way.
 
     verify(location) -> VerifyReport               reads everything, changes nothing
-    quarantine(location, report) -> list of paths  moves damaged files to LAKE/quarantine
+    quarantine(location, report) -> where they are  moves damaged files to LAKE/quarantine
 
 Invariant: damage is never repaired by guessing. A file is either whole or it is left out by name;
 the rows of the other files stay readable either way.
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
+from pyarrow.fs import FileSelector
 
 from tracelake.schema import TABLES
-from tracelake.storage import files
 from tracelake.storage.carry import carry_path
 from tracelake.storage.codec import decode_events
 from tracelake.storage.damage import why_unreadable
 from tracelake.storage.hot import carry_key
 from tracelake.storage.lock import sealer_lock
-from tracelake.storage.options import storage_options
+from tracelake.storage.options import file_system, storage_options
 from tracelake.storage.rewrite import rewrite
 from tracelake.storage.segment import list_segments, read_segment
 from tracelake.storage.table import DeltaStore
@@ -87,25 +87,24 @@ def verify(location: Location) -> VerifyReport:
                 rows += file.rows
             else:
                 problems.append(Problem(name, f"{name}/{file.path}", "damaged", reason))
-        if store.is_local:
-            problems += _aliens(Path(store.uri), name, snapshot)
+        problems += _aliens(store, snapshot)
     problems += _hot_problems(location, snapshots)
     return VerifyReport(count, rows, tuple(problems))
 
 
-def quarantine(location: Location, report: VerifyReport) -> list[Path]:
+def quarantine(location: Location, report: VerifyReport) -> list[str]:
     """Move the damaged and alien files of a report to `LAKE/quarantine` and out of the tables.
 
     Readers leave such files out anyway; this helps the tools that read the tables themselves.
 
     Returns:
-        Where the files are now.
+        Where the files are now: paths or URIs.
 
     Raises:
         LakeLocked: Another process is changing the tables.
     """
-    moved: list[Path] = []
-    root = Path(location.tables)
+    moved: list[str] = []
+    system, root = file_system(location.tables, storage_options(location))
     with sealer_lock(location.hot):
         for name, table in TABLES.items():
             bad = [p for p in report.problems if p.table == name and p.kind != "hot"]
@@ -118,29 +117,34 @@ def quarantine(location: Location, report: VerifyReport) -> list[Path]:
             if live:
                 rewrite(store, snapshot, live, [], {})
             for path in sorted(paths):
-                if (root / path).exists():
-                    target = root / "quarantine" / path
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    files.rename(root / path, target)
-                    moved.append(target)
+                if system.get_file_info(f"{root}/{path}").is_file:
+                    target = f"quarantine/{path}"
+                    if store.is_local:
+                        Path(root, target).parent.mkdir(parents=True, exist_ok=True)
+                    system.move(f"{root}/{path}", f"{root}/{target}")
+                    moved.append(f"{location.tables}/{target}")
     return moved
 
 
-def _aliens(root: Path, name: str, snapshot: Snapshot) -> list[Problem]:
+def _aliens(store: DeltaStore, snapshot: Snapshot) -> list[Problem]:
     known = {file.path for file in (*snapshot.files, *snapshot.damaged)}
-    for commit in (root / "_delta_log").glob("*.json"):
-        for line in commit.read_bytes().splitlines():
-            action = orjson.loads(line)
-            known |= {action[kind]["path"] for kind in ("add", "remove") if kind in action}
-    found: list[Problem] = []
-    for path in sorted(root.rglob("*.parquet")):
-        relative = path.relative_to(root).as_posix()
-        if relative in known or relative.startswith("_delta_log"):
+    system, root = file_system(store.uri, store.options)
+    found = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
+    present = {info.path[len(root) + 1 :]: info for info in found if info.is_file}
+    for path, info in present.items():
+        if path.startswith("_delta_log/") and info.extension == "json":
+            with system.open_input_stream(info.path) as commit:
+                actions = [orjson.loads(line) for line in commit.read().splitlines()]
+            known |= {a[kind]["path"] for a in actions for kind in ("add", "remove") if kind in a}
+    name = store.table.name
+    aliens: list[Problem] = []
+    for path, info in sorted(present.items()):
+        if path in known or path.startswith("_delta_log/") or info.extension != "parquet":
             continue
-        young = time.time() - path.stat().st_mtime < _IN_THE_MAKING_S
-        if not (young and path.name.startswith("part-")):
-            found.append(Problem(name, f"{name}/{relative}", "alien", "no commit names it"))
-    return found
+        young = time.time() - info.mtime.timestamp() < _IN_THE_MAKING_S
+        if not (young and info.base_name.startswith("part-")):
+            aliens.append(Problem(name, f"{name}/{path}", "alien", "no commit names it"))
+    return aliens
 
 
 def _hot_problems(location: Location, snapshots: dict[str, Snapshot]) -> list[Problem]:

@@ -15,8 +15,10 @@ from pyarrow.fs import FileSelector
 from tests.support import eventually
 from tracelake import Lake
 from tracelake.config import Location
+from tracelake.schema import SPANS
 from tracelake.storage.compactor import Compactor
-from tracelake.storage.options import file_system, storage_options
+from tracelake.storage.options import file_system, storage_options, write_object
+from tracelake.storage.table import scan_uris
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +111,39 @@ def _objects(bucket: str) -> list[str]:
     files, root = file_system(f"{bucket}/one/spans", storage_options(Location(bucket, Path())))
     found = files.get_file_info(FileSelector(root, recursive=True))
     return sorted(f"s3://{i.path}" for i in found if i.extension == "parquet")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_on_object_storage_is_named_and_moved(bucket: str, tmp_path: Path) -> None:
+    """A truncated object costs its own rows: the others answer, and it can be taken out."""
+    lake = Lake(Location(f"{bucket}/ruin", tmp_path / "hot"))
+    for trace_id in ("t0", "t1"):
+        _append(lake, trace_id, "s", 0, response="x" * 1000)
+        lake.seal()
+    assert lake.verify().is_clean
+    bad = next(uri for uri in lake.files() if _holds(lake, uri, "t1"))
+    options = storage_options(lake.location)
+    system, path = file_system(bad, options)
+    with system.open_input_file(path) as whole:
+        content = whole.read()
+    write_object(bad, content[:-100], options or {})
+    system, path = file_system(f"{bucket}/ruin/spans/date=2025-11-22/alien.parquet", options)
+    write_object(f"s3://{path}", b"PAR1", options or {})
+    fresh = Lake(lake.location)
+    found = fresh.answer(lambda: fresh.spans().collect())
+    assert found["trace_id"].to_list() == ["t0"]
+    report = fresh.verify()
+    assert sorted(problem.kind for problem in report.problems) == ["alien", "damaged"]
+    assert sorted(uri.rpartition("/")[2] for uri in fresh.quarantine(report)) == sorted(
+        ["alien.parquet", bad.rpartition("/")[2]]
+    )
+    assert Lake(lake.location).verify().is_clean
+    assert Lake(lake.location).spans().collect()["trace_id"].to_list() == ["t0"]
+
+
+def _holds(lake: Lake, uri: str, trace_id: str) -> bool:
+    rows = scan_uris(SPANS, [uri], storage_options(lake.location))
+    return rows.select("trace_id").collect()["trace_id"].to_list() == [trace_id]
 
 
 SEALING = """

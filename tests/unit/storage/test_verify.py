@@ -154,8 +154,8 @@ def test_quarantine_moves_damage_out_of_the_tables(lake: Lake) -> None:
     path = _file_of(lake, "t0")
     os.truncate(path, 10)
     moved = lake.quarantine(lake.verify())
-    assert [p.name for p in moved] == [path.name]
-    assert moved[0].stat().st_size == 10
+    assert [Path(p).name for p in moved] == [path.name]
+    assert Path(moved[0]).stat().st_size == 10
     assert lake.verify().is_clean
     assert pl.scan_delta(f"{lake.path}/spans").collect().height == 3
     assert lake.spans().collect().height == 3
