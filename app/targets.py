@@ -48,7 +48,7 @@ def choices(api: str, span: Mapping[str, Any] | None) -> list[Choice]:
     """
     sdk = sdk_of(api)
     found = [Choice(sdk, f"{_TITLES[sdk]} · {DEFAULT_BASE_URL[sdk]}", DEFAULT_BASE_URL[sdk], True)]
-    offline = Choice(OFFLINE, "Offline provider · no key, scripted answers", "", False)
+    offline = Choice(OFFLINE, "Offline · scripted, no key", "", False)
     for name, url in _upstreams().items():
         if url != DEFAULT_BASE_URL[sdk] and (name not in _TITLES or name == sdk):
             found.append(Choice(name, f"Upstream {name} · {url}", url, True))

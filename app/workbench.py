@@ -138,6 +138,12 @@ class Workbench:
         self.base = switched(self.base, wanted, model=entered.draft.model).draft
         self.replace(entered.draft)
 
+    def recorded_as(self, api: DraftApi) -> Draft | None:
+        """The recorded call in a format; None for a call from scratch."""
+        if self.span is None:
+            return None
+        return self.base if self.draft.api == api else switched(self.original, api).draft
+
     def reset(self) -> None:
         """Take every edit back, a change of format too."""
         self.trail.clear()

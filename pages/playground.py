@@ -12,6 +12,7 @@ from app.components import answers, editor, text
 from app.components.diff import render_diff
 from app.components.follow_up import render_follow_up
 from app.components.send_panel import render_send, scratch_format
+from app.components.text_editor import has_news
 from tracelake.errors import NotInLake, QueryError
 from tracelake.playground.record import as_span
 from tracelake.playground.snippets import as_curl, as_python
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.3
 #: So many of the latest tests can be picked above the answer; the list of tests has all.
-_PILLS = 10
+_PILLS = 6
 #: So many tests stand side by side.
 _COLUMNS = 4
 _HIGHLIGHTED_MAX = 20_000
@@ -37,10 +38,15 @@ def main() -> None:
         return
     heading = st.container()
     run = _Run()
-    left, right = (None, st.container()) if is_wide() else st.columns([1, 1.1], gap="medium")
-    if left is not None:
+    if is_wide() and not has_news():
+        right = st.container()
+    else:
+        left, right = st.columns([1, 1.1], gap="medium")
         with left:
             render_editors(bench, run)
+        if is_wide():
+            # the last keys before the editors went away are taken in
+            st.rerun()
     with right:
         if render_send(bench):
             bench.first_shown = len(all_tests(bench)) - bench.round_size + 1
@@ -100,7 +106,10 @@ def find_bench() -> workbench.Workbench | None:
 def render_heading(bench: workbench.Workbench) -> None:
     """What is under edit, what was edited, and the way back."""
     span = bench.span
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    row = st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="playground-heading"
+    )
+    with row:
         if span is None:
             st.markdown("**New prompt** :gray[without a trace]")
         else:
@@ -131,6 +140,8 @@ def render_heading(bench: workbench.Workbench) -> None:
 def render_edits(bench: workbench.Workbench) -> None:
     """Each edit with the way to take it back."""
     edits = bench.edits
+    if edits:
+        st.markdown(":orange-badge[edited]")
     for name in edits[:_EDITS]:
         is_part = name in {"system", "messages", "tools"}
         st.button(
@@ -157,6 +168,9 @@ def render_edits(bench: workbench.Workbench) -> None:
 
 def render_results(bench: workbench.Workbench) -> None:
     """Answers, the prompt's differences, and every test so far."""
+    if has_news():
+        # of an editor and a tab used at once, Streamlit draws the tab's part alone
+        st.rerun(scope="app")
     tests = all_tests(bench)
     if not bench.is_running and state.get("_was_running"):
         state.put("_was_running", value=False)
@@ -172,7 +186,7 @@ def render_results(bench: workbench.Workbench) -> None:
             render_prompt_changes(bench)
     if listed.open:
         with listed:
-            render_tests(tests)
+            render_tests(bench, tests)
     if code.open:
         with code:
             render_code(bench.draft)
@@ -215,7 +229,8 @@ def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> N
     numbers = list(range(1, len(tests) + 1))[-_PILLS:]
     shown = bench.first_shown if bench.first_shown in numbers else numbers[-1]
     if len(tests) > 1:
-        shown = st.pills(
+        picker, columns = st.columns([3.2, 1], vertical_alignment="center")
+        shown = picker.pills(
             "Test",
             numbers,
             format_func=lambda number: answers.label(tests[number - 1], number),
@@ -225,14 +240,14 @@ def render_answers(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> N
             key=f"shown-test-{bench.first_shown}",
             label_visibility="collapsed",
         )
-        if st.toggle("Side by side", help="The latest tests in columns.", key="side-by-side"):
+        if columns.toggle("Side by side", key="side-by-side"):
             render_columns(bench, tests)
             return
     test = tests[shown - 1]
     if original is None:
         answers.render_answer(test)
     else:
-        answers.render_comparison(original, test)
+        answers.render_comparison(original, test, key="shown")
     render_follow_up(bench, test)
 
 
@@ -245,19 +260,40 @@ def render_columns(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> N
     if bench.span is not None:
         shown = [("Recorded answer", bench.span), *shown]
     for column, (title, test) in zip(st.columns(len(shown)), shown, strict=True):
-        with column:
-            answers.render_answer(test, title=title)
+        with column, st.container(key=f"column-{title}"):
+            answers.render_answer(test, title=title, against=bench.span)
 
 
-def render_tests(tests: list[dict[str, Any]]) -> None:
-    """Every test of this call, of this and of earlier sessions."""
+def render_tests(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> None:
+    """Every test of this call, of this and of earlier sessions, and what was tried in each."""
     if not tests:
         st.caption("No test of this call yet. Each one is kept as a trace of its own.")
         return
-    st.dataframe(answers.summary_rows(tests), hide_index=True, key="tests")
+    table = st.dataframe(
+        answers.summary_rows(tests, bench.recorded_as),
+        hide_index=True,
+        key="tests",
+        on_select="rerun",
+        selection_mode="single-row",
+    )
     navigation.render_link(
         "history", "All playground tests in History", icon=":material/history:", source="playground"
     )
+    picked = table.selection.rows
+    number = min(picked[0], len(tests) - 1) if picked else len(tests) - 1
+    test = tests[number]
+    st.markdown(f"**Test {number + 1}**")
+    original = bench.recorded_as(test["attributes"]["api"])
+    if original is None:
+        answers.render_answer(test)
+        return
+    render_diff(
+        answers.prompt_text(_as_span(original)),
+        answers.prompt_text(test),
+        titles=("Recorded prompt", "Prompt of the test"),
+        key="test-prompt",
+    )
+    answers.render_comparison(bench.span or {}, test, key="listed")
 
 
 def all_tests(bench: workbench.Workbench) -> list[dict[str, Any]]:

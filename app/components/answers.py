@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app.components import text
-from app.components.diff import render_diff
+from app.components.diff import added_marked, render_diff
 from tracelake.playground.compare import deltas, tool_calls_text
+from tracelake.playground.draft import changes, draft_of
 from tracelake.wire import response_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from tracelake.playground.draft import Draft, DraftApi
 
 _FORMATS = {
     "tokens_input": text.count,
@@ -22,6 +25,11 @@ _FORMATS = {
     "cost_usd": text.cost,
     "duration_ms": text.duration,
     "ttft_ms": text.duration,
+}
+_TITLES = {
+    "running": "New answer, streaming…",
+    "cancelled": "New answer, cancelled",
+    "error": "New answer, as far as it came",
 }
 _LABELS = {
     "tokens_input": "Tokens in",
@@ -32,14 +40,16 @@ _LABELS = {
 }
 
 
-def render_comparison(original: dict[str, Any], test: dict[str, Any]) -> None:
+def render_comparison(original: dict[str, Any], test: dict[str, Any], *, key: str) -> None:
     """A recorded answer and a test's: numbers, then text, then tool calls.
 
     Args:
         original: Columns of the recorded LLM span.
         test: Columns of the test's LLM span, also while it runs.
+        key: Of the views, one for each place of the page.
     """
-    st.html(numbers(original, test))
+    # of an answer that is not whole the numbers are no better or worse yet
+    st.html(numbers(original if test["status"] == "ok" else None, test))
     if test["error"]:
         render_error(test)
     titles = ("Recorded answer", _running_title(test))
@@ -49,28 +59,40 @@ def render_comparison(original: dict[str, Any], test: dict[str, Any]) -> None:
         answer_text(original),
         answer_text(test),
         titles=titles,
-        key="answer-difference",
+        key=f"{key}-answer",
         is_partial=is_partial,
     )
     calls = [tool_calls_text(span["response_blocks"]) for span in (original, test)]
     if any(calls) and not (is_partial and not calls[1]):
         titles = ("Recorded tool calls", "New tool calls")
-        render_diff(calls[0], calls[1], titles=titles, key="calls-difference")
+        render_diff(calls[0], calls[1], titles=titles, key=f"{key}-calls")
 
 
-def render_answer(test: dict[str, Any], *, title: str | None = None) -> None:
-    """One answer on its own."""
+def render_answer(
+    test: dict[str, Any], *, title: str | None = None, against: dict[str, Any] | None = None
+) -> None:
+    """One answer on its own.
+
+    Args:
+        test: Columns of its LLM span.
+        title: Above it.
+        against: Columns of the span to compare with: what that one has not is marked.
+    """
     st.html(numbers(None, test))
     if test["error"]:
         render_error(test)
+    said = answer_text(test)
+    body = added_marked(answer_text(against) if against else said, said)
     st.html(
         f'<div class="tl-caption">{escape(title or _running_title(test))}</div>'
-        f'<div class="tl-pane">{escape(answer_text(test)) or "…"}</div>'
+        f'<div class="tl-pane">{body or "…"}</div>'
     )
     calls = tool_calls_text(test["response_blocks"])
     if calls:
+        before = tool_calls_text(against["response_blocks"]) if against else calls
         st.html(
-            f'<div class="tl-caption">Tool calls</div><div class="tl-pane">{escape(calls)}</div>'
+            '<div class="tl-caption">Tool calls</div>'
+            f'<div class="tl-pane">{added_marked(before, calls)}</div>'
         )
 
 
@@ -131,12 +153,20 @@ def label(test: dict[str, Any], number: int) -> str:
     return f"{mark} Test {number}"
 
 
-def summary_rows(tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tests as rows of a table, oldest first."""
+def summary_rows(
+    tests: Sequence[dict[str, Any]], recorded_as: Callable[[DraftApi], Draft | None]
+) -> list[dict[str, Any]]:
+    """Tests as rows of a table, oldest first.
+
+    Args:
+        tests: Columns of their LLM spans.
+        recorded_as: Gives the recorded call in a format, None when there is none.
+    """
     return [
         {
             "test": number,
             "status": test["status"],
+            "edited": ", ".join(edits_of(test, recorded_as)),
             "model": test["model"],
             "latency": text.duration(test["duration_ms"]),
             "tokens": f"{text.count(test['tokens_input'])} → {text.count(test['tokens_output'])}",
@@ -147,8 +177,17 @@ def summary_rows(tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def edits_of(
+    test: dict[str, Any], recorded_as: Callable[[DraftApi], Draft | None]
+) -> tuple[str, ...]:
+    """Names of what a test changed of the recorded call."""
+    tested = draft_of({**test, "kind": "llm"})
+    recorded = recorded_as(tested.api)
+    return () if recorded is None else changes(recorded, tested)
+
+
 def _running_title(test: dict[str, Any]) -> str:
-    return "New answer, streaming…" if test["status"] == "running" else "New answer"
+    return _TITLES.get(test["status"], "New answer")
 
 
 def _change(name: str, change: float | None) -> str:

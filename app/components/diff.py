@@ -6,6 +6,7 @@ without one are folded. Where it cannot be had the same is plain HTML; all text 
 
 from __future__ import annotations
 
+import json
 from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
@@ -38,18 +39,33 @@ def render_diff(
     """
     chunks = list(_compared(before, after))
     waiting = chunks.pop().text if is_partial and chunks and chunks[-1].op == "removed" else ""
-    render_chunks(chunks, titles=titles, key=key, waiting=waiting)
+    render_chunks(chunks, titles=titles, key=key, waiting=waiting, is_partial=is_partial)
 
 
 def render_chunks(
-    chunks: Sequence[Chunk], *, titles: tuple[str, str], key: str, waiting: str = ""
+    chunks: Sequence[Chunk],
+    *,
+    titles: tuple[str, str],
+    key: str,
+    waiting: str = "",
+    is_partial: bool = False,
 ) -> None:
-    """Draw a difference that was computed already; `waiting` ends the left pane, unmarked."""
+    """Draw a difference that was computed already.
+
+    Args:
+        chunks: As `word_diff` gives them.
+        titles: Above the panes.
+        key: Of the view.
+        waiting: Ends the left pane, unmarked.
+        is_partial: It is too early to say that there is no difference.
+    """
     if not (_BUNDLE.is_file() and st.context.url):
         st.html(side_by_side(chunks, titles=titles, waiting=waiting))
         return
-    rows = [_told(row) for row in rows_of(chunks, waiting=waiting)]
-    data = {"titles": list(titles), "label": f"{titles[0]} and {titles[1]}", "rows": rows}
+    rows = json.dumps([_told(row) for row in rows_of(chunks, waiting=waiting)])
+    # all of it text: anything else Streamlit would take for a data frame, and load pandas to see
+    state = "partial" if is_partial else "whole"
+    data = {"left": titles[0], "right": titles[1], "rows": rows, "state": state}
     _component()(key=key, data=data)
 
 
@@ -60,6 +76,12 @@ def side_by_side(chunks: Sequence[Chunk], *, titles: tuple[str, str], waiting: s
     right = "".join(_marked(chunk, "added", "ins") for chunk in chunks if chunk.op != "removed")
     panes = zip(titles, (left, right), strict=True)
     return f'<div class="tl-diff">{"".join(_pane(title, body) for title, body in panes)}</div>'
+
+
+def added_marked(before: str, after: str) -> str:
+    """One text as HTML, what the other one has not marked in it; every chunk escaped."""
+    kept = (chunk for chunk in _compared(before, after) if chunk.op != "removed")
+    return "".join(_marked(chunk, "added", "ins") for chunk in kept)
 
 
 @cache

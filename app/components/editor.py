@@ -253,7 +253,10 @@ def _json_area(bench: Workbench, label: str, value: Any) -> Any:
 
 
 def _title(bench: Workbench, title: str, part: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    row = st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"title-{part}"
+    )
+    with row:
         st.markdown(f"**{title}**")
         if part in bench.edits:
             st.markdown(":orange-badge[edited]")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import data, navigation, state
+from app.components import text
 from app.components.replay_setup import ANSWER
 from tracelake.playground.continuation import (
     Call,
     calls_of,
     continued,
+    counterparts,
     recorded_results,
     shown_arguments,
 )
@@ -48,12 +50,17 @@ def render_follow_up(bench: Workbench, test: dict[str, Any]) -> None:
 
 def _render_calls(bench: Workbench, test: dict[str, Any], calls: tuple[Call, ...]) -> None:
     known = _recorded(bench)
+    others = _counterparts(bench, calls)
     results: dict[str, str] = {}
     with st.expander("Answer the tool calls and go on", icon=":material/build:"):
         for number, call in enumerate(calls, start=1):
-            result = known.get((call.name, call.arguments))
-            origin = "recorded result" if result is not None else "no recorded result: write one"
-            st.text(f"{call.name} · {origin}")
+            result, origin = known.get((call.name, call.arguments)), "recorded result"
+            if result is None and (other := others.get(call.id)):
+                result = known.get((other.name, other.arguments))
+                origin = "result of the recorded call, which had other arguments"
+            if result is None:
+                origin = "no recorded result: write one"
+            st.markdown(f"**{text.plain(call.name)}** :gray[{origin}]")
             st.code(shown_arguments(call), language="json", wrap_lines=True)
             results[call.id] = st.text_area(
                 f"Result of call {number}",
@@ -75,6 +82,12 @@ def _render_calls(bench: Workbench, test: dict[str, Any], calls: tuple[Call, ...
             bench.replace(continued(asked, test["response_blocks"], results))
             bench.submit()
             st.rerun(scope="app")
+
+
+def _counterparts(bench: Workbench, calls: tuple[Call, ...]) -> dict[str, Call]:
+    if bench.span is None:
+        return {}
+    return counterparts(calls, calls_of(bench.original.api, bench.span["response_blocks"]))
 
 
 def _recorded(bench: Workbench) -> dict[tuple[str, str], str]:

@@ -31,7 +31,7 @@ def scratch_format() -> DraftApi:
 def render_send(bench: workbench.Workbench) -> bool:
     """Draw it all; gives whether a test was sent just now."""
     with st.container(border=True, key="send", gap="small"):
-        kind, where = st.columns([1, 1.5], vertical_alignment="bottom")
+        kind, where, count = st.columns([1.25, 1.5, 0.8], vertical_alignment="bottom")
         with kind:
             _render_format(bench)
         options = targets.choices(bench.draft.api, bench.span)
@@ -43,24 +43,17 @@ def render_send(bench: workbench.Workbench) -> bool:
             key=f"target-{bench.draft.api}-{bool(bench.span)}",
         )
         choice = options[names.index(chosen)]
+        variants = count.number_input(
+            "Variants", min_value=1, max_value=workbench.VARIANTS_MAX, value=1, key="variants"
+        )
         base_url, api_key = _render_access(bench, choice)
         _render_conversion(bench)
         editor.render_settings(bench)
         editor.render_variables(bench)
+        submitted, bench.is_submitted = bench.is_submitted, False
+        pressed = _render_button(bench)
         for name, value in bench.headers_to_send.items():
             st.caption(f"Sent again as recorded: {text.plain(f'{name}: {value}')}")
-        count, go = st.columns([0.9, 3], vertical_alignment="bottom")
-        variants = count.number_input(
-            "Variants",
-            min_value=1,
-            max_value=workbench.VARIANTS_MAX,
-            value=1,
-            key="variants",
-            help="So many tests of the same prompt at once.",
-        )
-        submitted, bench.is_submitted = bench.is_submitted, False
-        with go:
-            pressed = _render_button(bench)
         if (pressed or submitted) and not bench.is_running:
             return _send(bench, choice, base_url=base_url, api_key=api_key, variants=variants)
     return False
@@ -74,7 +67,6 @@ def _render_format(bench: workbench.Workbench) -> None:
         index=list(FORMATS.values()).index(bench.draft.api),
         format_func=lambda name: _title(bench, name),
         key=f"format-{bench.stamp}",
-        help="The same prompt for another provider's models.",
     )
     if FORMATS[chosen] != bench.draft.api:
         if bench.span is None:
@@ -93,16 +85,14 @@ def _render_conversion(bench: workbench.Workbench) -> None:
     if not bench.trail or (bench.span is None and not bench.lost):
         return
     source = next(name for name, api in FORMATS.items() if api == bench.original.api)
-    parts = [
-        f"<div><b>{title}</b><ul>{''.join(f'<li>{escape(what)}</li>' for what in told)}</ul></div>"
+    said = "".join(
+        f"<div><b>{title}:</b> {escape('; '.join(told))}.</div>"
         for title, told in (("Not carried over", bench.lost), ("Changed", bench.changed))
         if told
-    ]
-    said = "".join(parts) or "Everything was carried over."
-    back = "nothing of it is lost there: switching back brings it all again."
+    )
     st.html(
-        f'<div class="tl-note" role="note"><div>Converted from {escape(_TITLES[source])}; '
-        f"{back}</div>{said}</div>"
+        f'<div class="tl-note" role="note">{said or "<div>Everything was carried over.</div>"}'
+        f"<div>Choosing {escape(_TITLES[source])} again brings all of it back.</div></div>"
     )
 
 

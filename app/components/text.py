@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 DASH = "—"
 #: Glyph of a status where colour cannot be had.
-STATUS_MARK = {"running": "◌", "ok": "●", "error": "▲", "cancelled": "◼", "lost": "?"}
+STATUS_MARK = {"running": "◌", "ok": "●", "error": "▲", "cancelled": "■", "lost": "?"}
 #: Name of the theme colour of a status, as Streamlit's markdown knows it.
 STATUS_COLOUR = {
     "running": "blue",

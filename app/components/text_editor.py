@@ -74,7 +74,18 @@ def render_text_editor(
         on_submit_change=on_submit,
     )
     told: dict[str, Any] | None = result.value
-    return str(told["text"]) if told and told["revision"] == revision else value
+    text = str(told["text"]) if told and told["revision"] == revision else value
+    _taken()[key] = (revision, text)
+    return text
+
+
+def has_news() -> bool:
+    """Whether an editor told a text that was not drawn since."""
+    for key, (revision, text) in _taken().items():
+        typed = (state.get(key) or {}).get("value")
+        if typed and typed["revision"] == revision and typed["text"] != text:
+            return True
+    return False
 
 
 def reserve_heights(texts: Mapping[str, str]) -> None:
@@ -100,6 +111,11 @@ def _component() -> Any:
     return component(
         "tracelake.editor", html='<div class="tl-editor"></div>', css="editor.css", js="editor.js"
     )
+
+
+def _taken() -> dict[str, tuple[str, str]]:
+    """Of each editor the revision and the text that the page has, by its key."""
+    return state.remember("_editors", dict[str, tuple[str, str]])
 
 
 def _told_once(key: str, revision: str, value: str) -> str:

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = '<script>window.hacked = 1</script><img src="/x" onerror="window.hacked = 2"><b>bold</b>'
 LARGE = "The quick brown fox jumps over the lazy dog number 12345, again.\n" * 3200
+#: A little more than the editor waits after a key before it gives its text to the page.
+_PAUSE_MS = 350
 #: From a key going down until the next frame is ready to be drawn, in milliseconds.
 WATCH_KEYS = """() => {
   window.keyTimes = [];
@@ -92,9 +94,41 @@ def test_hostile_text_stays_text(page: Page, url: str) -> None:
     page.get_by_role("tab", name="Prompt changes").click()
     changes = page.get_by_role("tabpanel", name="Prompt changes")
     expect(changes.locator("ins").filter(has_text="hacked").first).to_be_visible()
-    for panel in (answer, changes):
-        assert panel.locator(".tl-pane img, .tl-pane script, .tl-pane b").count() == 0
+    for markup in ("img", "script", "b"):
+        assert page.locator(f".tl-rows {markup}").count() == 0
     assert page.evaluate("() => window.hacked") is None
+
+
+def test_differences_are_counted_and_walked_through(page: Page, url: str) -> None:
+    """Buttons and keys go from one difference to the next; equal lines are folded until asked."""
+    page.goto(f"{url}/playground?trace=large&span=call")
+    system = page.get_by_role("textbox", name="System prompt")
+    expect(system).to_contain_text("The quick brown fox")
+    system.press("Control+Home")
+    page.keyboard.insert_text("First. ")
+    system.press("Control+End")
+    page.keyboard.insert_text("Last.")
+    page.get_by_role("tab", name="Prompt changes").click()
+    changes = page.get_by_role("tabpanel", name="Prompt changes")
+    expect(changes.get_by_text("2 differences")).to_be_visible()
+    changes.get_by_role("button", name="Next difference").click()
+    expect(changes.get_by_text("1 of 2")).to_be_visible()
+    expect(changes.locator("ins.on")).to_have_text("First. ")
+    page.keyboard.press("n")
+    expect(changes.get_by_text("2 of 2")).to_be_visible()
+    expect(changes.locator("ins.on")).to_be_in_viewport()
+    page.keyboard.press("n")
+    expect(changes.get_by_text("1 of 2")).to_be_visible()
+    page.keyboard.press("p")
+    expect(changes.get_by_text("2 of 2")).to_be_visible()
+    assert changes.locator(".tl-rows").evaluate("rows => rows.textContent.length") < 10_000
+    changes.get_by_role("button", name="unchanged lines").click()
+    expect(changes.get_by_role("button", name="unchanged lines")).to_have_count(0)
+    length = changes.locator(".tl-rows").evaluate("rows => rows.textContent.length")
+    assert length > 2 * len(LARGE)
+    system.press("Control+End")
+    page.keyboard.type("n")
+    expect(changes.locator("ins").filter(has_text="Last.n")).to_be_attached()
 
 
 def test_focus_and_typing_survive_an_answer_that_streams(page: Page, url: str, lake: Path) -> None:
@@ -128,16 +162,25 @@ def test_a_prompt_of_200_kb_stays_quick(page: Page, url: str) -> None:
     expect(system).to_contain_text("The quick brown fox")
     system.press("Control+End")
     page.evaluate(WATCH_KEYS)
-    page.keyboard.type("An addition at the end, typed by hand.", delay=80)
+    # longer than the pause after which the page takes the text in: keys fall into that, too
+    for part in ("An addition at the end, ", "typed by hand, ", "with pauses."):
+        page.keyboard.type(part, delay=80)
+        page.wait_for_timeout(_PAUSE_MS)
     times = sorted(
-        eventually(lambda: page.evaluate("() => window.keyTimes.length > 30 && keyTimes"))
+        eventually(lambda: page.evaluate("() => window.keyTimes.length > 45 && keyTimes"))
     )
     start = time.perf_counter()
     page.get_by_role("tab", name="Prompt changes").click()
     changes = page.get_by_role("tabpanel", name="Prompt changes")
     expect(changes.locator("ins").filter(has_text="typed by hand").first).to_be_attached()
-    diff_s = time.perf_counter() - start
-    median = times[len(times) // 2]
+    opened_s = time.perf_counter() - start
+    system.press("Control+End")
+    page.keyboard.type(" Zebra")
+    start = time.perf_counter()
+    expect(changes.locator("ins").filter(has_text="Zebra").first).to_be_attached()
+    followed_s = time.perf_counter() - start
+    median, high = times[len(times) // 2], times[int(len(times) * 0.95)]
     print(f"\n{len(LARGE)} characters: key to frame {median:.1f} ms median, ", end="")
-    print(f"{times[-1]:.1f} ms worst; leaving to difference on the screen {diff_s:.2f} s")
-    assert len(times) > 30
+    print(f"{high:.1f} ms p95, {times[-1]:.1f} ms worst of {len(times)}; ", end="")
+    print(f"difference opened in {opened_s:.2f} s, followed a key in {followed_s:.2f} s")
+    assert len(times) > 45

@@ -13,7 +13,7 @@ from tracelake.playground.fields import as_list
 from tracelake.wire import conversation, response_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tracelake.playground.draft import Draft
 
@@ -62,6 +62,18 @@ def recorded_results(spans: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str]
                 elif part.kind == "tool_result" and part.id:
                     results[part.id] = part.text
     return {calls[call_id]: text for call_id, text in results.items() if call_id in calls}
+
+
+def counterparts(calls: Sequence[Call], recorded: Sequence[Call]) -> dict[str, Call]:
+    """For each call the recorded one of the same tool and the same place among its calls, by id."""
+    found: dict[str, Call] = {}
+    waiting = list(recorded)
+    for call in calls:
+        match = next((other for other in waiting if other.name == call.name), None)
+        if match is not None:
+            waiting.remove(match)
+            found[call.id] = match
+    return found
 
 
 def continued(draft: Draft, blocks: list[Any], results: Mapping[str, str]) -> Draft:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tracelake.model import derived_id, to_iso
 from tracelake.wire import fingerprint, tools_fingerprint
+from tracelake.wire.columns import response_columns
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
@@ -48,23 +49,12 @@ def as_span(trial: Recorded, outcome: Outcome) -> dict[str, Any]:
         "span_id": trial.span_id,
         "status": outcome.status,
         "provider": trial.draft.provider,
+        **response_columns(response),
         "model": response.model or trial.draft.model,
         "system": trial.draft.system,
         "messages": trial.draft.messages,
         "tools": trial.draft.tools,
         "request": trial.draft.parameters,
-        "response": response.text,
-        "response_blocks": response.blocks,
-        "finish_reason": response.finish_reason,
-        "error_type": response.error_type,
-        "error": response.error,
-        "tokens_input": response.usage.input,
-        "tokens_output": response.usage.output,
-        "tokens_cache_read": response.usage.cache_read,
-        "tokens_cache_write": response.usage.cache_write,
-        "tokens_reasoning": response.usage.reasoning,
-        "cost_usd": response.cost_usd,
-        "cost_note": response.cost_note,
         "duration_ms": outcome.duration_ms,
         "ttft_ms": outcome.ttft_ms,
         "attributes": {"api": trial.draft.api, "status_code": outcome.http_status},
@@ -115,28 +105,14 @@ def opened_events(trial: Recorded, outcome: Outcome, exchange: Exchange) -> list
 def ended_events(trial: Recorded, outcome: Outcome, exchange: Exchange) -> list[dict[str, Any]]:
     """Events of a trial that is over: the answer, and the end of its agent."""
     response = outcome.response
-    usage = response.usage
     at = to_iso(exchange.end_time or exchange.start_time)
     offline = any(name == "x-tracelake-offline" for name, _ in exchange.response_headers)
     call = {
         **_lineage(trial, call=True),
         "status": outcome.status,
         "source": SOURCE,
+        **response_columns(response),
         "model": response.model or trial.draft.model or None,
-        "response": response.text or None,
-        "response_blocks": response.blocks or None,
-        "finish_reason": response.finish_reason,
-        "error_type": response.error_type,
-        "error": response.error,
-        "tokens": {
-            "input": usage.input,
-            "output": usage.output,
-            "cache_read": usage.cache_read,
-            "cache_write": usage.cache_write,
-            "reasoning": usage.reasoning,
-        },
-        "cost_usd": response.cost_usd,
-        "cost_note": response.cost_note,
         "duration_ms": outcome.duration_ms,
         "ttft_ms": outcome.ttft_ms,
         "attributes": {

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tracelake.demo.launch import running_provider
-from tracelake.playground.continuation import calls_of, continued, recorded_results
+from tracelake.playground.continuation import (
+    Call,
+    calls_of,
+    continued,
+    counterparts,
+    recorded_results,
+)
 from tracelake.playground.draft import scratch
 from tracelake.playground.provider import Target
 from tracelake.playground.trial import Trial
@@ -60,6 +66,13 @@ def test_a_call_is_read_and_its_result_takes_its_place(api: DraftApi) -> None:
     assert parts[-1].text == "print(1)"
     span = {"attributes": {"api": api}, "messages": after.messages}
     assert recorded_results([span]) == {("read_file", call.arguments): "print(1)"}
+
+
+def test_calls_find_the_recorded_ones_of_their_tool() -> None:
+    """A call with other arguments than recorded stands for the one in its place, each once."""
+    recorded = [Call("r1", "grep", "1"), Call("r2", "read", "2"), Call("r3", "grep", "3")]
+    calls = [Call("a", "grep", "x"), Call("b", "write", "y"), Call("c", "grep", "z")]
+    assert counterparts(calls, recorded) == {"a": recorded[0], "c": recorded[2]}
 
 
 def test_the_answer_goes_back_as_it_came() -> None:

@@ -1,7 +1,7 @@
 // Two texts side by side, row by row: differences marked, counted and walked through, long equal
 // stretches folded.
 //
-// data     {titles: [left, right], label, rows}; a row is ["same", text], ["folded", lines, text]
+// data     {left, right: titles, state: whole | partial, rows: JSON text}; a row is ["same", text], ["folded", lines, text]
 //          or ["changed", left pieces, right pieces], a piece [text, number of the difference or 0]
 
 import { h } from "../shared/dom.js";
@@ -36,14 +36,16 @@ class Diff {
   }
 
   load(data) {
-    const told = JSON.stringify(data);
-    if (told === this.told) return;
-    this.told = told;
+    const titles = [data.left, data.right];
+    this.titles.forEach((title, side) => (title.textContent = titles[side]));
+    this.body.setAttribute("aria-label", titles.join(" and "));
+    this.isPartial = data.state === "partial";
+    if (data.rows === this.told) return this.mark();
+    this.told = data.rows;
     const top = this.body.scrollTop;
-    this.titles.forEach((title, side) => (title.textContent = data.titles[side]));
-    this.body.setAttribute("aria-label", data.label);
-    this.body.replaceChildren(...data.rows.map((row) => this.row(row)));
-    if (!data.rows.length) this.body.append(h("div", { class: "tl-none" }, "nothing"));
+    const rows = JSON.parse(data.rows);
+    this.body.replaceChildren(...rows.map((row) => this.row(row)));
+    if (!rows.length) this.body.append(h("div", { class: "tl-none" }, "nothing"));
     this.total = Math.max(0, ...this.marks().map(numberOf));
     this.at = Math.min(this.at, this.total);
     this.mark();
@@ -98,12 +100,15 @@ class Diff {
   mark() {
     const marks = this.marks();
     for (const element of marks) element.classList.toggle("on", numberOf(element) === this.at);
-    const differences = this.total === 1 ? "difference" : "differences";
-    this.count.textContent = this.at
-      ? `${this.at} of ${this.total}`
-      : this.total ? `${this.total.toLocaleString("en")} ${differences}` : "No difference";
+    this.count.textContent = this.where();
     for (const button of this.buttons) button.hidden = !this.total;
     return marks.find((element) => numberOf(element) === this.at);
+  }
+
+  where() {
+    if (this.at) return `${this.at} of ${this.total}`;
+    if (this.total) return `${this.total.toLocaleString("en")} difference${this.total > 1 ? "s" : ""}`;
+    return this.isPartial ? "" : "No difference";
   }
 
   destroy() {
