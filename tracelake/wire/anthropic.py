@@ -31,6 +31,8 @@ _APPENDED: dict[str, tuple[str, str]] = {
     "compaction_delta": ("content", "content"),
 }
 
+_INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
 
 class MessageStream:
     """Puts the events of one streamed message together."""
@@ -80,6 +82,8 @@ class MessageStream:
         usage = dict(self._usage)
         if not self._counted:
             usage.pop("output_tokens", None)
+            if not any(usage.get(key) for key in _INPUTS):
+                usage.pop("input_tokens", None)  # servers that count at the end begin with 0
         whole = {
             **self._message,
             "content": [self._blocks[index] for index in sorted(self._blocks)],

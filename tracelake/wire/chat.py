@@ -305,10 +305,20 @@ def _text(choice: JsonObject) -> str:
     )
 
 
+def _refused_quietly(completion: JsonObject) -> list[Any]:
+    """What tells of an error in an answer with status 200 and no choices at all."""
+    base = mapping(completion.get("base_resp"))  # MiniMax
+    if base.get("status_code"):
+        return [{"code": base["status_code"], "message": base.get("status_msg")}]
+    if completion.get("success") is False:  # Cloudflare, Zhipu
+        return [completion.get("errors") or completion]
+    return [completion] if "error_code" in completion else []  # Baidu
+
+
 def _failure(completion: JsonObject, choices: list[JsonObject]) -> Failure | None:
     errors = [completion.get("error"), *(choice.get("error") for choice in choices)]
-    if not choices and completion.get("success") is False:
-        errors.append(completion.get("errors"))
+    if not choices:
+        errors += _refused_quietly(completion)
     found = next((error for error in errors if error), None)
     if found is None and completion.get("object") == "error":
         found = completion

@@ -22,9 +22,18 @@ _MAX_MESSAGE_CHARS = 4000
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 #: Where the message of an error object stands; the first that has text is taken.
-_MESSAGES = ("message", "Message", "detail", "msg", "error_description", "error", "reason")
+_MESSAGES = (
+    "message",
+    "Message",
+    "detail",
+    "msg",
+    "error_msg",
+    "error_description",
+    "error",
+    "reason",
+)
 #: Where its class stands.
-_KINDS = ("type", "__type", "error_type", "status", "code", "name")
+_KINDS = ("type", "__type", "error_type", "status", "code", "error_code", "name")
 #: What `type` says of an object that only wraps the error.
 _WRAPPERS = frozenset({"error", "response.failed", "response.error", None})
 
@@ -71,6 +80,8 @@ def _message(error: dict[str, Any]) -> str:
         value = error.get(key)
         if isinstance(value, str) and value:
             return value
+        if isinstance(value, dict) and (details := objects(mapping(value).get("detail"))):
+            return "; ".join(_message(detail) for detail in details)  # Mistral
         if isinstance(value, list) and (details := objects(value)):
             return "; ".join(_message(detail) for detail in details)
         if isinstance(value, dict | list) and value:

@@ -14,7 +14,7 @@ from tracelake.wire import read_request
 
 STREAM = {"response_headers": (("content-type", "text/event-stream"),)}
 BODY = {"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "q"}]}
-START = {
+START: dict[str, Any] = {
     "type": "message_start",
     "message": {
         "id": "msg",
@@ -206,3 +206,40 @@ def test_bedrock_streams() -> None:
 def test_messages_of_threads_are_no_calls() -> None:
     """The Assistants API has a path that ends in `messages`; it asks nothing of a model."""
     assert read_request(exchange("/v1/threads/t/messages", BODY)) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (
+            {"base_resp": {"status_code": 1004, "status_msg": "login"}, "choices": None},
+            "http_1004",
+            "login",
+        ),
+        ({"code": 500, "msg": "not found", "success": False}, "internal_server_error", "not found"),
+        ({"error_code": 17, "error_msg": "daily limit"}, "http_17", "daily limit"),
+    ],
+)
+def test_errors_with_status_200(answer: dict[str, Any], kind: str, message: str) -> None:
+    """An answer without choices that carries a vendor's error is an error."""
+    read = answered(CHAT, answer)
+    assert (read.error_type, read.error) == (kind, message)
+
+
+def test_errors_whose_message_is_an_object() -> None:
+    """Mistral's list of details is told as text."""
+    message = {"detail": [{"type": "missing", "loc": ["body"], "msg": "Field required"}]}
+    failed = answered(CHAT, {"object": "error", "message": message}, status=422)
+    assert failed.error == "Field required"
+
+
+def test_counts_that_begin_with_0_are_unknown_until_told() -> None:
+    """A server that counts at the end gives no count for a stream that broke off before."""
+    start = {**START, "message": {**START["message"], "usage": {"input_tokens": 0}}}
+    whole = sse(start, *TEXT, *ended(input_tokens=14, output_tokens=2))
+    broken = sse(start, *TEXT[:2])
+    counted = answered(MESSAGES, whole, BODY, **STREAM).usage
+    unknown = answered(MESSAGES, broken, BODY, outcome="upstream_died", **STREAM)
+    assert (counted.input, counted.output) == (14, 2)
+    assert (unknown.usage.input, unknown.cost_usd) == (None, None)
+    assert unknown.cost_note
