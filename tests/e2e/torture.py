@@ -63,6 +63,8 @@ def write(root: Path) -> None:
         }
         lake.append(event, durable=chance.random() < 0.01)
         os.write(ledger, f"{what} {key[0]} {key[1]}\n".encode())
+        if number == 1:
+            at_work(root)
         if chance.random() < 0.02 and is_open:  # a fact about a span that may be sealed already
             late = {**event, "event_type": "span", "data": {"late": number}}
             lake.append(late)
@@ -74,6 +76,7 @@ def seal(root: Path) -> None:
     sealer = Sealer(Lake(root / "lake").location, lost_after_s=4, reap_grace_s=1)
     while True:
         sealer.seal()
+        at_work(root)
         time.sleep(0.5)
 
 
@@ -81,8 +84,9 @@ def compact(root: Path) -> None:
     """Merge everything, again and again, in small files, and vacuum after a short grace."""
     compactor = Compactor(Lake(root / "lake").location, target_bytes=8 << 20, vacuum_grace_s=15)
     while True:
-        time.sleep(2)
         compactor.compact(today=FAR)
+        at_work(root)
+        time.sleep(2)
 
 
 def read(root: Path) -> None:
@@ -159,6 +163,8 @@ def torture(root: Path, seconds: float, seed: int = 1) -> dict[str, int]:
         while time.monotonic() < deadline:
             time.sleep(chance.uniform(0.5, 1.5))
             place = chance.randrange(len(victims))
+            if chance.random() < 0.8:  # the others die while they start
+                until_at_work(root, victims[place])
             died += victims[place].poll() is not None
             victims[place].send_signal(signal.SIGKILL)
             victims[place].wait()
@@ -172,6 +178,20 @@ def torture(root: Path, seconds: float, seed: int = 1) -> dict[str, int]:
             process.kill()
             process.wait()
     return judge(root, kills, died)
+
+
+def until_at_work(root: Path, process: subprocess.Popen[bytes], timeout_s: float = 30) -> None:
+    """Wait until a process has done its first piece of work, on a busy machine a while."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        if (root / f"at-work-{process.pid}").exists():
+            return
+        time.sleep(0.05)
+
+
+def at_work(root: Path) -> None:
+    """Say that this process has done something."""
+    (root / f"at-work-{os.getpid()}").touch()
 
 
 def judge(root: Path, kills: dict[str, int], died: int) -> dict[str, int]:
