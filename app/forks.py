@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import service
+from app import conversations, service
+from tracelake.errors import TraceLakeError
 from tracelake.ingest import collector
 from tracelake.ingest.recover import exchange_of_row
 from tracelake.replay.answer import read_whole
@@ -19,6 +20,7 @@ from tracelake.replay.checkpoints import Checkpoint, checkpoints_of
 from tracelake.replay.checkpoints import remove_checkpoint as drop_checkpoint
 from tracelake.replay.checkpoints import set_checkpoint as keep_checkpoint
 from tracelake.replay.compare import Comparison, pair_diff
+from tracelake.replay.conversation import body_of
 from tracelake.replay.fork import (
     Fork,
     ForkPlan,
@@ -28,14 +30,19 @@ from tracelake.replay.fork import (
     plan_fork,
     start_fork,
 )
+from tracelake.replay.recording import is_incomplete
+from tracelake.replay.session import Edit
 from tracelake.replay.sides import compare_sides, read_side
-from tracelake.replay.source import call_to_fork, spans_of
+from tracelake.replay.source import call_to_fork, edit_of, find_run, spans_of
+from tracelake.replay.tool_result import with_result
 from tracelake.wire import read_request
+from tracelake.wire.decode import decode_body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracelake.playground.compare import Chunk
     from tracelake.replay.record import RunRecord
-    from tracelake.replay.session import Edit
 
 _running: dict[str, Fork] = {}
 
@@ -45,9 +52,9 @@ class Recorded:
     """What can be edited of a recorded call.
 
     Attributes:
-        text: Its answer as text.
-        answer: Its answer as the provider's whole body, JSON text.
-        request: What was asked, JSON text.
+        text: Its answer, or a tool's result, as text.
+        answer: Its answer as the provider's whole body, JSON text; empty where that is not known.
+        request: What was asked, JSON text; empty for a tool.
     """
 
     text: str
@@ -76,15 +83,12 @@ def start(planned: ForkPlan) -> Fork:
     return fork
 
 
-def running(run_id: str) -> Fork | None:
-    """The fork of that id, if this process started it."""
-    return _running.get(run_id)
-
-
 def state_of(run_id: str) -> ForkState | None:
     """How far a fork is: live where this process started it, else as its record tells."""
     if (fork := _running.get(run_id)) is not None:
         return fork.state
+    if (conversation := conversations.running(run_id)) is not None:
+        return conversation.state
     record = next((one for one in forks_of(service.lake()) if one.run_id == run_id), None)
     return None if record is None else _state(record)
 
@@ -96,6 +100,7 @@ def _state(record: RunRecord) -> ForkState:
         status=fork.get("status") or "running",
         counts=fork.get("counts") or {},
         calls=fork.get("calls") or [],
+        tools_asked=fork.get("tools_asked") or {},
         result=fork,
         cwd=record.cwd,
     )
@@ -103,10 +108,13 @@ def _state(record: RunRecord) -> ForkState:
 
 def origin_of(run_id: str) -> str | None:
     """The trace that a fork repeats."""
-    if (fork := _running.get(run_id)) is not None:
+    record = next((one for one in forks_of(service.lake()) if one.run_id == run_id), None)
+    if record is not None:
+        return (record.fork or {}).get("trace_id")
+    fork = _running.get(run_id) or conversations.running(run_id)
+    if isinstance(fork, Fork):
         return fork.plan.request.trace_id
-    rows = _row(run_id)
-    return rows[0]["forked_from_trace_id"] if rows else None
+    return fork.trace_id if fork else None
 
 
 def family(trace_id: str) -> list[RunRecord]:
@@ -121,28 +129,90 @@ def family(trace_id: str) -> list[RunRecord]:
     return found
 
 
+def calls_recorded(run_id: str) -> int | None:
+    """How many calls the recording of a fork holds, where this process started it."""
+    fork = _running.get(run_id)
+    return fork.plan.calls_recorded if fork else None
+
+
+def cancellation(run_id: str) -> Callable[[], None] | None:
+    """What cancels a fork that this process started, None for another's."""
+    fork = _running.get(run_id) or conversations.running(run_id)
+    return None if fork is None else fork.cancel
+
+
 def steps(trace_id: str) -> list[dict[str, Any]]:
-    """The model calls of a trace that were answered, in start order."""
+    """The steps of a trace that can be edited, in start order: answered calls and told results."""
+    spans = spans_of(service.lake(), trace_id)
     return [
         span
-        for span in spans_of(service.lake(), trace_id)
-        if span["kind"] == "llm" and span["status"] in {"ok", "error"}
+        for span in spans
+        if (span["kind"] == "llm" and span["status"] in {"ok", "error"})
+        or (span["kind"] == "tool" and _is_told(spans, span))
     ]
 
 
-def resolve(trace_id: str, span_id: str) -> str | None:
-    """The model call that forking a span edits; None where there is none."""
-    from tracelake.errors import TraceLakeError
+def _is_told(spans: list[dict[str, Any]], tool: dict[str, Any]) -> bool:
+    """Whether its agent went on after a tool, so that a model can have been given the result."""
+    return tool["result"] is not None and any(
+        span["kind"] == "llm"
+        and span["parent_id"] == tool["parent_id"]
+        and span["start_time"] >= tool["start_time"]
+        for span in spans
+    )
 
+
+def is_tool(trace_id: str, span_id: str) -> bool:
+    """Whether a span is a tool."""
+    spans = spans_of(service.lake(), trace_id)
+    return any(one["span_id"] == span_id and one["kind"] == "tool" for one in spans)
+
+
+def has_command(trace_id: str) -> bool:
+    """Whether the program of a trace can be launched again."""
+    record = find_run(service.lake(), trace_id)
+    return record is not None and bool(record.command)
+
+
+def converse(trace_id: str, span_id: str, edit: Edit, tools_path: str) -> str:
+    """Start a conversation replay; its id.
+
+    Raises:
+        TraceLakeError: It cannot be done; the message says why.
+    """
+    spans = spans_of(service.lake(), trace_id)
+    edit = edit_of(spans, span_id, edit) or edit
+    call = call_to_fork(spans, span_id)
+    if edit.result_text is not None:
+        asked = body_of(next(span for span in spans if span["span_id"] == call))
+        body = with_result(
+            asked, call_id=edit.result_of, before=edit.result_before, text=edit.result_text
+        )
+        edit = Edit(request_body=body)
+    return conversations.start(trace_id, call, edit, tools_path).run_id
+
+
+def resolve(trace_id: str, span_id: str) -> str | None:
+    """The step that forking a span edits: itself, or an agent's last answer; None without one."""
+    spans = spans_of(service.lake(), trace_id)
+    kind = next((one["kind"] for one in spans if one["span_id"] == span_id), None)
+    if kind in {"llm", "tool"}:
+        return span_id
     try:
-        return call_to_fork(spans_of(service.lake(), trace_id), span_id)
+        return call_to_fork(spans, span_id)
     except TraceLakeError:
         return None
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def recorded(trace_id: str, span_id: str) -> Recorded | None:
-    """What can be edited of a recorded call; None when it did not come through the relay."""
+    """What can be edited of a step; None when the call was recorded without its messages.
+
+    Of a call that came through the relay it is what was on the wire, else what its span holds.
+    """
+    span = next(s for s in spans_of(service.lake(), trace_id) if s["span_id"] == span_id)
+    if span["kind"] == "tool":
+        return Recorded(text=str(span["result"] or ""), answer="", request="")
     rows = (
         service.lake()
         .exchanges()
@@ -150,21 +220,17 @@ def recorded(trace_id: str, span_id: str) -> Recorded | None:
         .collect()
         .rows(named=True)
     )
-    if not rows:
-        return None
-    exchange = exchange_of_row(rows[0])
-    request = read_request(exchange)
-    if request is None:
-        return None
-    span = next(s for s in spans_of(service.lake(), trace_id) if s["span_id"] == span_id)
-    from tracelake.wire.decode import decode_body
-
+    exchange = exchange_of_row(rows[0]) if rows else None
+    request = read_request(exchange) if exchange is not None else None
+    said = str(span["response"] or "")
+    if exchange is None or request is None or is_incomplete(exchange):
+        try:
+            return Recorded(text=said, answer="", request=_pretty(body_of(span)))
+        except TraceLakeError:
+            return None
     body = decode_body(exchange.request_body, exchange.header("content-encoding"))
-    return Recorded(
-        text=str(span["response"] or ""),
-        answer=_pretty(read_whole(exchange, request.api)),
-        request=_pretty(json.loads(body)),
-    )
+    whole = _pretty(read_whole(exchange, request.api))
+    return Recorded(text=said, answer=whole, request=_pretty(json.loads(body)))
 
 
 def compared(before: str, after: str) -> Comparison | None:
@@ -222,10 +288,6 @@ def log_of(run_id: str) -> str:
         size = file.seek(0, 2)
         file.seek(max(0, size - 20_000))
         return file.read().decode("utf-8", "replace")
-
-
-def _row(trace_id: str) -> list[dict[str, Any]]:
-    return service.lake().traces().filter(trace_id=trace_id).collect().rows(named=True)
 
 
 def _pretty(value: Any) -> str:

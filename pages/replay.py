@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import data, forks, navigation, state
+from app import data, forks, state
 from app.components import empty
 from app.components.replay_compare import render_comparison
 from app.components.replay_progress import render_calls, render_progress
@@ -45,9 +45,11 @@ def _fork(fork_id: str) -> None:
         comparison = forks.compared(origin, fork_id) if origin else None
         if comparison is not None:
             render_comparison(comparison, known)
+        else:
+            render_calls(known)
     else:
         state.put("_replay_running", fork_id)
-    render_calls(known)
+        render_calls(known)
 
 
 def _choose_trace() -> str:
@@ -80,4 +82,3 @@ def _name(row: dict[str, object] | None, trace_id: str) -> str:
 
 
 main()
-navigation.render_link("history", "All traces", icon=":material/history:")

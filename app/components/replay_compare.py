@@ -10,19 +10,20 @@ from app import forks, state
 from app.components import text
 from app.components.diff import side_by_side
 from app.components.replay_graph import render_graph
+from app.components.replay_progress import render_calls
 
 if TYPE_CHECKING:
     from tracelake.playground.compare import Delta
     from tracelake.replay.compare import Comparison, Row
     from tracelake.replay.fork import ForkState
 
-_MARK = {"same": "=", "changed": "≠", "only_before": "-", "only_after": "+"}
 _WORDS = {
     "same": "same",
     "changed": "changed",
     "only_before": "only before",
     "only_after": "only after",
 }
+_ROWS_SHOWN = 14
 _SHOWN = {
     "duration_ms": ("Latency", text.duration),
     "llm_calls": ("LLM calls", text.count),
@@ -36,11 +37,11 @@ _PARTS = {"input": "What it was given", "output": "What it answered", "calls": "
 def render_comparison(comparison: Comparison, fork: ForkState | None) -> None:
     """The whole comparison."""
     _figures(comparison)
-    labels = ["Final output", "Graph", "Spans", "Files"]
+    labels = ["Final output", "Graph", "Spans", "Files", "Calls"]
     files: list[dict[str, Any]] = (fork.result.get("files") if fork else None) or []
     if files:
-        labels[-1] = f"Files ({len(files)})"
-    output, graph, table, changed = st.tabs(labels, key="replay-tabs")
+        labels[3] = f"Files ({len(files)})"
+    output, graph, table, changed, calls = st.tabs(labels, key="replay-tabs")
     with output:
         if comparison.output_changed:
             st.html(side_by_side(list(comparison.output), titles=("Before", "After")))
@@ -53,6 +54,9 @@ def render_comparison(comparison: Comparison, fork: ForkState | None) -> None:
         _graph(comparison)
     with changed:
         _files(files)
+    with calls:
+        if fork is not None:
+            render_calls(fork)
 
 
 def _graph(comparison: Comparison) -> None:
@@ -91,10 +95,7 @@ def _figures(comparison: Comparison) -> None:
 
 
 def _change(delta: Delta, form: Any) -> str | None:
-    change = delta.change
-    if not change:
-        return None
-    return f"{'-' if change < 0 else '+'}{form(abs(change))}"
+    return _signed(delta.change, form) or None
 
 
 def _table(comparison: Comparison) -> None:
@@ -110,10 +111,10 @@ def _table(comparison: Comparison) -> None:
         on_select="rerun",
         selection_mode="single-row",
         key=f"replay-spans-{comparison.after_trace}-{only}",
-        height=min(38 * (len(rows) + 1), 460),
+        height="content" if len(rows) <= _ROWS_SHOWN else 460,
         column_config={
-            "cost": st.column_config.NumberColumn(format="$%+.5f"),
-            "latency": st.column_config.NumberColumn(format="%+.0f ms"),
+            name: st.column_config.TextColumn(alignment="right")
+            for name in ("tokens", "cost", "latency")
         },
     )
     chosen = event["selection"]["rows"]
@@ -125,19 +126,24 @@ def _table(comparison: Comparison) -> None:
 
 def _cells(row: Row) -> dict[str, Any]:
     change = {delta.name: delta.change for delta in row.deltas}
+    tokens = _sum(change["tokens_input"], change["tokens_output"])
     return {
-        "": _MARK[row.status],
         "status": _WORDS[row.status],
-        "span": f"{'  ' * row.depth}{row.kind} · {row.name}",
-        "agent": row.agent_name,
-        "answered": row.match,
+        "span": f"{'    ' * row.depth}{row.kind} · {row.name}",
+        "agent": row.agent_name or "",
+        "answered": row.match or "",
         "differs in": ", ".join(row.parts),
-        "tokens": _sum(change["tokens_input"], change["tokens_output"]),
-        "cost": change["cost_usd"],
-        "latency": change["duration_ms"],
+        "tokens": _signed(tokens, text.count),
+        "cost": _signed(change["cost_usd"], text.cost),
+        "latency": _signed(change["duration_ms"], text.duration),
         "before": row.before_text,
         "after": row.after_text,
     }
+
+
+def _signed(change: float | None, form: Any) -> str:
+    """A change with its sign; empty where nothing changed or it is not known."""
+    return f"{'-' if change < 0 else '+'}{form(abs(change))}" if change else ""
 
 
 def _sum(*numbers: float | None) -> float | None:

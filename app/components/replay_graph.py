@@ -39,6 +39,7 @@ _CSS = """
 .tl-merged .edge { fill: none; }
 .tl-merged .node { cursor: pointer; }
 .tl-merged .same { opacity: .45; }
+.tl-merged .under { fill: var(--st-background-color, #fff); stroke: none; }
 .tl-merged .only_before { opacity: .8; }
 .tl-merged .lane { fill: #8881; stroke: #8883; }
 .tl-merged .chosen { filter: drop-shadow(0 0 6px #3b82f6); }
@@ -183,21 +184,22 @@ def _node(
     attributes = (
         f'fill="{style.fill[0]}" stroke="{colour}" stroke-width="{1.5 if of == "same" else 4}"'
     )
-    dash = ' stroke-dasharray="7 4"' if of == "only_before" else ""
+    if of == "only_before":
+        attributes += ' stroke-dasharray="7 4"'
     if style.shape == "circle":
-        shape = f'<circle cx="{x}" cy="{y}" r="{w / 2}" {attributes}{dash}/>'
+        shape = f'<circle cx="{x}" cy="{y}" r="{w / 2}" {attributes}/>'
     elif style.shape == "hexagon":
         cut = h / 2.4
         points = (
             f"{x - w / 2 + cut},{y - h / 2} {x + w / 2 - cut},{y - h / 2} {x + w / 2},{y} "
             f"{x + w / 2 - cut},{y + h / 2} {x - w / 2 + cut},{y + h / 2} {x - w / 2},{y}"
         )
-        shape = f'<polygon points="{points}" {attributes}{dash}/>'
+        shape = f'<polygon points="{points}" {attributes}/>'
     else:
         radius = 10 if style.shape == "rounded" else 3
         shape = (
             f'<rect x="{x - w / 2}" y="{y - h / 2}" width="{w}" height="{h}" rx="{radius}" '
-            f"{attributes}{dash}/>"
+            f"{attributes}/>"
         )
     label = str(node["label"] or "")
     shown = label if len(label) <= _LABEL_CHARS else label[: _LABEL_CHARS - 1] + "…"
@@ -208,4 +210,6 @@ def _node(
     mark = " chosen" if chosen == span_id else ""
     title = escape(f"{STATUS[of][1]}: {label}")
     row = f'data-row="{escape(span_id)}" tabindex="0" role="button"'
-    return f'<g class="node {of}{mark}" {row}><title>{title}</title>{shape}{text}</g>'
+    # what is drawn faded must not let the edges below it shine through
+    under = shape.replace(attributes, 'class="under"')
+    return f'{under}<g class="node {of}{mark}" {row}><title>{title}</title>{shape}{text}</g>'

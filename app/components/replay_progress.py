@@ -20,8 +20,14 @@ LEVELS: dict[str, tuple[str, str]] = {
     "edited": ("violet", "your edit"),
     "live": ("red", "sent to the provider"),
     "refused": ("red", "no recording, and live calls are off"),
+    "recorded": ("green", "a tool's recorded result"),
+    "registered": ("blue", "a function of your module was called"),
+    "rerun": ("blue", "an agent works again"),
+    "stopped": ("orange", "STOP: neither a recorded result nor a function"),
     "probe": ("gray", "no model call"),
 }
+_STEP_CHARS = 300
+_ROWS_SHOWN = 14
 _STATUS = {
     "starting": ("blue", "starting"),
     "running": ("blue", "running"),
@@ -29,6 +35,7 @@ _STATUS = {
     "error": ("red", "the program failed"),
     "cancelled": ("gray", "cancelled"),
     "refused": ("orange", "stopped: a call has no recording"),
+    "stopped": ("orange", "stopped: see the last step"),
     "failed": ("red", "could not be started"),
 }
 
@@ -42,38 +49,81 @@ def render_progress(state: ForkState) -> None:
             if count := state.counts.get(level):
                 st.markdown(f":{badge}-badge[{level} {count}]", help=meaning)
         st.space("stretch")
-        fork = forks.running(state.run_id)
-        if fork is not None and not state.is_over:
-            st.button(
-                "Cancel", icon=":material/stop_circle:", on_click=fork.cancel, key="replay-cancel"
-            )
+        cancel = forks.cancellation(state.run_id)
+        if cancel is not None and not state.is_over:
+            st.button("Cancel", icon=":material/stop_circle:", on_click=cancel, key="replay-cancel")
         navigation.render_link(
             "live", "Show in Live", icon=":material/account_tree:", trace=state.run_id
         )
+    recorded = forks.calls_recorded(state.run_id)
+    if recorded and not state.is_over:
+        made = sum(state.counts.values())
+        st.progress(min(1.0, made / recorded), f"{made} calls, {recorded} in the recording")
     if state.error:
         st.error(state.error)
+    if refused := state.result.get("refused"):
+        st.warning("A call has no recording, and live calls are off. The nearest recordings:")
+        st.code("\n".join(refused["detail"]), language=None)
 
 
 def render_calls(state: ForkState) -> None:
-    """Every call so far, with why it was not answered exactly; and the program's output."""
-    with st.expander(f"Calls ({len(state.calls)})", expanded=not state.is_over):
-        if state.calls:
-            st.dataframe(
-                [_line(number, call) for number, call in enumerate(state.calls, 1)],
-                hide_index=True,
-                key="replay-calls",
-            )
-        else:
-            st.caption("No call yet.")
-    with st.expander("What the program printed"):
-        st.code(forks.log_of(state.run_id) or "nothing yet", language=None, height=260)
+    """Every call so far, with why it was not answered exactly; tools, and the program's output."""
+    if "steps" in state.result:
+        _render_steps(state.result["steps"])
+        return
+    if state.calls:
+        st.dataframe(
+            [_line(number, call) for number, call in enumerate(state.calls, 1)],
+            hide_index=True,
+            height="content" if len(state.calls) <= _ROWS_SHOWN else 460,
+            key="replay-calls",
+            column_config={
+                name: st.column_config.Column(width="small")
+                for name in ("call", "answered", "alike")
+            },
+        )
+    else:
+        st.caption("No call yet.")
+    _render_tools(state)
+    st.caption("What the program printed")
+    st.code(forks.log_of(state.run_id) or "nothing yet", language=None, height=260)
+
+
+def _render_tools(state: ForkState) -> None:
+    """Which tools ran again, and which gave their recorded results."""
+    ran: list[dict[str, Any]] = state.result.get("tools") or []
+    if not ran and not state.tools_asked:
+        return
+    again = [f"{one['name']} ({one['calls']}x)" for one in ran if not one["is_delegation"]]
+    if again:
+        st.caption("Tools that really ran again")
+        st.text(", ".join(again))
+    if state.tools_asked:
+        st.caption('Tools under `traced_tool(replay="recorded")`, and what they were told')
+        st.text(", ".join(f"{key} ({count}x)" for key, count in state.tools_asked.items()))
+
+
+def _render_steps(steps: list[dict[str, Any]]) -> None:
+    """What a conversation replay did, one line a step, and where it stopped."""
+    if not steps:
+        st.caption("No step yet.")
+    for step in steps:
+        colour, _ = LEVELS.get(step["outcome"], ("gray", ""))
+        word = "STOP" if step["outcome"] == "stopped" else step["outcome"]
+        with st.container(horizontal=True, gap="small", vertical_alignment="top"):
+            if step["depth"]:
+                st.space(24 * int(step["depth"]))
+            st.markdown(f":{colour}-badge[{word}]", width="content")
+            said = " ".join(str(step["text"]).split())
+            shown = said if len(said) <= _STEP_CHARS else said[: _STEP_CHARS - 1] + "…"
+            st.text(f"{step['kind']} {step['name']}: {shown}" if shown else str(step["name"]))
 
 
 def _line(number: int, call: dict[str, Any]) -> dict[str, Any]:
     return {
         "call": number,
         "answered": call["outcome"],
-        "repeats span": call["original_span_id"],
-        "alike": call["similarity"],
+        "repeats span": call["original_span_id"] or "",
+        "alike": "" if call["similarity"] is None else f"{call['similarity']:.0%}",
         "difference": "\n".join(call["detail"]),
     }

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import forks, state
 from app.components import text
+from app.components.replay_checkpoints import OPENED, render_checkpoints
 from tracelake.errors import TraceLakeError
 from tracelake.replay.fork import ForkRequest
 from tracelake.replay.session import Edit
@@ -16,12 +17,15 @@ from tracelake.replay.session import Edit
 if TYPE_CHECKING:
     from tracelake.replay.fork import ForkPlan
 
-ANSWER, BODY, REQUEST, NOTHING = "Answer", "Answer as JSON", "Request", "Nothing"
+ANSWER, BODY, REQUEST, RESULT = "Answer", "Answer as JSON", "Request", "Result"
+NOTHING = "Nothing"
+PROGRAM, CONVERSATION = "The program", "The conversation"
 _COPIES: dict[str, Any] = {
     "As recorded": None,
     "As the folder is now": "present",
     "In place": "in_place",
 }
+_EDIT_HEIGHT = 420
 FORK = "fork"
 
 
@@ -36,8 +40,10 @@ def render_setup(trace_id: str) -> None:
         span = _choose(trace_id, listed)
         edit, problem = _edit(trace_id, span)
     with right:
-        request = _options(trace_id, span, edit)
-        _plan(request, problem)
+        if _how(trace_id) == PROGRAM:
+            _plan(_options(trace_id, span, edit), problem)
+        else:
+            _converse(trace_id, span, edit, problem)
 
 
 def _choose(trace_id: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
@@ -46,51 +52,67 @@ def _choose(trace_id: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
     wanted = forks.resolve(trace_id, wanted) if wanted else None
     spans = dict(zip(ids, listed, strict=True))
     labels = {span_id: _label(number, spans[span_id]) for number, span_id in enumerate(ids, 1)}
-    chosen = st.selectbox(
-        "Step",
-        ids,
-        index=ids.index(wanted) if wanted in ids else len(ids) - 1,
-        format_func=labels.__getitem__,
-        # with other labels another widget: Streamlit keeps the chosen label, not the id
-        key=f"replay-step-{trace_id}-{hash(tuple(labels.values()))}",
-    )
-    state.set_params(span=chosen)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Step",
+            ids,
+            index=ids.index(wanted) if wanted in ids else len(ids) - 1,
+            format_func=labels.__getitem__,
+            # with other labels another widget: Streamlit keeps the chosen label, not the id
+            key=f"replay-step-{trace_id}-{wanted}-{hash(tuple(labels.values()))}",
+        )
+        render_checkpoints(trace_id, chosen)
+    if chosen != wanted:
+        state.set_params(span=chosen)
     return spans[chosen]
 
 
 def _label(number: int, span: dict[str, Any]) -> str:
+    agent = span["agent_name"] or "call"
+    if span["kind"] == "tool":
+        said = " ".join(str(span["result"]).split())[:70]
+        return f"{number} · {agent} · tool {span['tool_name'] or span['name']} · {said}"
     said = " ".join(str(span["response"] or "calls tools").split())[:70]
-    return f"{number} · {span['agent_name'] or 'call'} · {span['model']} · {said}"
+    return f"{number} · {agent} · {span['model'] or 'model'} · {said}"
 
 
 def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]:
     """The edit as typed, and what is wrong with it."""
     recorded = forks.recorded(trace_id, str(span["span_id"]))
     if recorded is None:
-        return None, "This call did not come through the relay, so it cannot be replayed."
+        return None, "This call was recorded without its messages, so it cannot be replayed."
+    texts = {ANSWER: recorded.text, BODY: recorded.answer, REQUEST: recorded.request}
+    if span["kind"] == "tool":
+        texts = {RESULT: recorded.text}
+    options = [name for name, held in texts.items() if held or name in {ANSWER, RESULT}]
+    opened = state.get(OPENED)
     what = st.segmented_control(
         "Edit",
-        [ANSWER, BODY, REQUEST, NOTHING],
-        default=ANSWER,
+        [*options, NOTHING],
+        default=opened if opened in options else options[0],
         required=True,
-        key="replay-what",
-        help="An edited answer is given instead of the recorded one; an edited request is sent.",
+        key=f"replay-what-{span['kind']}-{len(options)}-{opened}",
+        help="An edited answer or result is given instead of the recorded one; an edited request "
+        "is sent.",
     )
-    key = state.replay_edit_key(str(span["span_id"]), what)
     if what == NOTHING:
         st.caption("The run is repeated as it was; calls without a recording go live.")
         return None, None
-    original = {ANSWER: recorded.text, BODY: recorded.answer, REQUEST: recorded.request}[what]
     typed = st.text_area(
-        f"{what} of this step", original, height=380, key=key, label_visibility="collapsed"
+        f"{what} of this step",
+        texts[what],
+        height=_EDIT_HEIGHT,
+        key=state.replay_edit_key(str(span["span_id"]), what),
+        label_visibility="collapsed",
     )
-    if typed == original:
-        return _as_edit(what, typed)[0], "Edit the text above first, or choose Nothing."
+    state.put(f"_replay_edit {span['span_id']}", (what, typed))
+    if typed == texts[what]:
+        return _as_edit(what, typed)[0], f"Change the {what.lower()} first, or choose Nothing."
     return _as_edit(what, typed)
 
 
 def _as_edit(what: str, typed: str) -> tuple[Edit | None, str | None]:
-    if what == ANSWER:
+    if what in {ANSWER, RESULT}:
         return Edit(response_text=typed), None
     try:
         body = json.loads(typed)
@@ -101,15 +123,42 @@ def _as_edit(what: str, typed: str) -> tuple[Edit | None, str | None]:
     return (Edit(response_body=body) if what == BODY else Edit(request_body=body)), None
 
 
-def _options(trace_id: str, span: dict[str, Any], edit: Edit | None) -> ForkRequest:
-    live = st.toggle(
-        "Calls without a recording go live",
-        value=True,
-        key="replay-live",
-        help="Off stops at the first such call and names the nearest recording.",
+def _how(trace_id: str) -> str:
+    """Whether the program runs again, or only the model calls are issued again."""
+    if not forks.has_command(trace_id):
+        st.info(
+            "No command is recorded with this trace, so its program cannot run again; the model "
+            "calls alone can. Programs started with `tracelake run -- CMD` can run again."
+        )
+        return CONVERSATION
+    return str(
+        st.segmented_control(
+            "Run again",
+            [PROGRAM, CONVERSATION],
+            default=PROGRAM,
+            required=True,
+            key="replay-how",
+            help="The program runs in a copy of its folder. The conversation needs no program: "
+            "only the model calls that follow the edit are issued again.",
+        )
     )
+
+
+def _options(trace_id: str, span: dict[str, Any], edit: Edit | None) -> ForkRequest:
     where = st.selectbox("Working directory", list(_COPIES), key="replay-copy")
-    slow = st.toggle("As slowly as recorded", value=False, key="replay-pace")
+    with st.container(horizontal=True):
+        live = st.toggle(
+            "Calls without a recording go live",
+            value=True,
+            key="replay-live",
+            help="Off stops at the first such call and names the nearest recording.",
+        )
+        slow = st.toggle(
+            "At the recorded pace",
+            value=False,
+            key="replay-pace",
+            help="Recorded answers come as slowly as they came then.",
+        )
     return ForkRequest(
         trace_id,
         str(span["span_id"]),
@@ -126,33 +175,76 @@ def _plan(request: ForkRequest, problem: str | None) -> None:
     except TraceLakeError as error:
         st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
         return
-    again = [tool for tool in plan.tools if not tool.is_delegation]
-    with st.container(border=True):
+    again = ", ".join(f"{tool.name} ({tool.calls}x)" for tool in plan.tools_again) or "none"
+    lines = {
+        "Command": " ".join(plan.record.command),
+        "Where": plan.copy.why,
+        "Tools that really run again": again,
+    }
+    if plan.tools_kept:
+        lines["Tools that give their recorded results"] = ", ".join(plan.tools_kept)
+    lines["Model calls"] = f"{text.count(plan.calls_recorded)} can be answered from the recording"
+    _what_will_happen(lines, list(plan.warnings))
+    if _start_button("Rerun from here", problem):
+        _confirm(plan)
+
+
+def _what_will_happen(lines: dict[str, str], warnings: list[str]) -> None:
+    """One line for each fact; what stands in it comes from the trace, so it is never markup."""
+    with st.container(border=True, gap="small"):
         st.markdown("**What will happen**")
-        st.text(f"$ {' '.join(plan.record.command)}")
-        st.text(f"in {plan.copy.why}")
-        names = ", ".join(f"{tool.name} ({tool.calls}x)" for tool in again) or "none"
-        st.text(f"Tools that really run again: {names}")
-        st.text(f"{text.count(plan.calls_recorded)} recorded model calls can be answered for free")
-        for warning in plan.warnings:
-            st.text(f"Note: {warning}")
-    if problem:
-        st.caption(problem)
-    if st.button(
-        "Rerun from here",
+        for name, value in lines.items():
+            with st.container(gap=None):
+                st.caption(name)
+                st.text(value)
+        for warning in warnings:
+            st.caption(f":material/info: {text.plain(warning)}")
+
+
+def _start_button(label: str, problem: str | None) -> bool:
+    clicked = st.button(
+        label,
         type="primary",
         icon=":material/fork_right:",
         disabled=problem is not None,
         width="stretch",
         key="replay-start",
-    ):
-        _confirm(plan)
+    )
+    if problem:
+        st.caption(problem)
+    return clicked
+
+
+def _converse(trace_id: str, span: dict[str, Any], edit: Edit | None, problem: str | None) -> None:
+    path = st.text_input(
+        "Tools that may run",
+        placeholder="package.module or /path/to/tools.py",
+        key="replay-tools",
+        help="Functions of this Python module are called under the names of the tools. Other "
+        "tools give their recorded results where the arguments are the same.",
+    )
+    lines = {
+        "Model calls": "those that follow the edit are issued again, and cost what they cost",
+        "Tools": "recorded results for the same arguments, functions of the module for others",
+        "Stop": "at the first tool call for which there is neither",
+    }
+    _what_will_happen(lines, [])
+    if problem is None and edit is None:
+        problem = "A conversation starts with an edit: change the answer or the request."
+    if _start_button("Replay the conversation", problem) and edit is not None:
+        try:
+            run_id = forks.converse(trace_id, str(span["span_id"]), edit, path.strip())
+        except TraceLakeError as error:
+            st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            return
+        state.set_params(fork=run_id)
+        st.rerun()
 
 
 @st.dialog("Rerun from here?")
 def _confirm(plan: ForkPlan) -> None:
     """Name what is really executed again before anything is."""
-    again = [tool.name for tool in plan.tools if not tool.is_delegation]
+    again = [tool.name for tool in plan.tools_again]
     if again:
         st.write("These tools run again for real:")
         st.text(", ".join(again))

@@ -13,7 +13,21 @@ if TYPE_CHECKING:
     from tracelake.replay.record import RunRecord
 
 _NEW = "new"
-_MARK = {"ok": "●", "error": "▲", "cancelled": "◼", "refused": "▲", "running": "◌"}
+_MARK = {
+    "ok": "●",
+    "error": "▲",
+    "cancelled": "◼",
+    "refused": "▲",
+    "stopped": "▲",
+    "failed": "▲",
+    "running": "◌",
+}
+_EDITS = {
+    "response_text": "answer",
+    "response_body": "answer",
+    "request_body": "request",
+    "result_text": "tool result",
+}
 
 
 def render_tree(trace_id: str) -> str | None:
@@ -33,7 +47,7 @@ def render_tree(trace_id: str) -> str | None:
         [_NEW, *known],
         default=wanted or _NEW,
         required=True,
-        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or one[:8],
+        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or "◌ starting",
         key=f"replay-fork-{trace_id}-{wanted}",
     )
     fork_id = None if chosen == _NEW else chosen
@@ -44,8 +58,12 @@ def render_tree(trace_id: str) -> str | None:
 
 
 def _label(number: int, record: RunRecord, family: list[RunRecord]) -> str:
+    """Status, number, which fork it was forked from, what was edited, when."""
     fork = record.fork or {}
     parents = [one.run_id for one in family]
-    of = f" ⤷ {parents.index(fork['trace_id']) + 1}" if fork.get("trace_id") in parents else ""
+    of = f" of {parents.index(fork['trace_id']) + 1}" if fork.get("trace_id") in parents else ""
     mark = _MARK.get(str(fork.get("status")), "?")
-    return f"{mark} {number}{of} · {record.start_time:%H:%M:%S}"
+    edit = fork.get("edit") or {}
+    edited = next((word for key, word in _EDITS.items() if edit.get(key) is not None), "as it was")
+    kind = "conversation, " if fork.get("kind") == "conversation" else ""
+    return f"{mark} {number}{of} · {kind}{edited} · {record.start_time:%H:%M:%S}"

@@ -59,7 +59,8 @@ def test_an_edited_answer_is_followed_to_the_changed_output(
     asked = len(stage.calls())
     with open_browser() as page:
         page.goto(f"{app}/replay?trace={trace_id}&span={coder}")
-        expect(page.get_by_text("Tools that really run again")).to_contain_text("run_tests (1x)")
+        expect(page.get_by_text("Tools that really run again")).to_be_visible()
+        expect(page.get_by_text("run_tests (1x)")).to_be_visible()
         start = page.get_by_role("button", name="Rerun from here")
         expect(start).to_be_disabled()
         answer = page.get_by_role("textbox", name="Answer of this step")

@@ -11,8 +11,11 @@ Pure but for `send` and the registered functions, which are given.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import inspect
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tracelake.errors import ConfigError, NotInLake
@@ -22,12 +25,17 @@ from tracelake.wire.lenient import array, canonical, mapping, objects, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
     from tracelake.wire import Atom
 
 Span = dict[str, Any]
 ROUNDS_MAX = 40
 _LEAF_MIN_CHARS = 4
+#: Format of calls that a Tracer wrote down, which names the provider alone.
+_USUAL = {"anthropic": "messages", "openai": "chat"}
+#: Of an answer, where the recorded call did not say.
+_MAX_TOKENS = 4096
 _JSON_COLUMNS = ("request", "messages", "tools", "response_blocks", "parameters", "attributes")
 
 
@@ -65,11 +73,15 @@ class ConversationReplay:
         spans: Spans of the trace, rows of the table `spans`, in start order.
         send: Issues a call: wire format and body in, native blocks of the answer out.
         tools: Functions by tool name, called with the tool's arguments by keyword.
+        report: Told of each step as it is made.
+        is_cancelled: Asked before each call that is issued.
     """
 
     spans: Sequence[Span]
     send: Callable[[str, dict[str, Any]], list[Any]]
     tools: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Any])
+    report: Callable[[Step], None] | None = None
+    is_cancelled: Callable[[], bool] = bool
     _steps: list[Step] = field(default_factory=list[Step])
     _claimed: set[str] = field(default_factory=set[str])
     _rounds: int = 0
@@ -93,7 +105,7 @@ class ConversationReplay:
         if call is None:
             raise NotInLake(f"no model call {span_id!r} in this trace")
         text = _text_of(_api(call), blocks)
-        self._steps.append(Step("llm", "edited", _name(call), text, 0, span_id))
+        self._note(Step("llm", "edited", _name(call), text, 0, span_id))
         output = self._go_on(call, _body(call), blocks, 0)
         output = self._hand_up(call, output)
         return ConversationResult(tuple(self._steps), output)
@@ -117,12 +129,15 @@ class ConversationReplay:
 
     def _ask(self, call: Span, body: dict[str, Any], depth: int) -> list[Any] | None:
         self._rounds += 1
+        if self.is_cancelled():
+            self._stop("llm", _name(call), "cancelled", depth)
+            return None
         if self._rounds > ROUNDS_MAX:
             self._stop("llm", _name(call), f"{ROUNDS_MAX} calls were issued without an end", depth)
             return None
         blocks = self.send(_api(call), body)
         text = _text_of(_api(call), blocks)
-        self._steps.append(Step("llm", "live", _name(call), text, depth))
+        self._note(Step("llm", "live", _name(call), text, depth))
         return blocks
 
     def _result(self, atom: Atom, depth: int) -> str | None:
@@ -132,7 +147,7 @@ class ConversationReplay:
         for span in known:
             if canonical(span["parameters"]) == arguments and span["result"] is not None:
                 said = str(span["result"])
-                self._steps.append(Step("tool", "recorded", name, said, depth, span["span_id"]))
+                self._note(Step("tool", "recorded", name, said, depth, span["span_id"]))
                 return said
         for span in known:
             child = next(
@@ -152,7 +167,7 @@ class ConversationReplay:
                 said = str(self.tools[name](**cast("dict[str, Any]", given)))
             except Exception as error:  # noqa: BLE001 - a tool's failure is an answer to the model
                 said = f"Error: {error}"
-            self._steps.append(Step("tool", "registered", name, said, depth))
+            self._note(Step("tool", "registered", name, said, depth))
             return said
         why = f"no recorded result for {name}({arguments[:120]}), and no such tool is registered"
         self._stop("tool", name, why, depth)
@@ -164,7 +179,7 @@ class ConversationReplay:
         if not calls:
             self._stop("agent", _name(agent), "the agent's calls were not recorded", depth)
             return None
-        self._steps.append(Step("agent", "rerun", _name(agent), "", depth, agent["span_id"]))
+        self._note(Step("agent", "rerun", _name(agent), "", depth, agent["span_id"]))
         pairs = _changed_leaves(before, after)
         body = _replaced(_body(calls[0]), pairs)
         blocks = self._ask(calls[0], body, depth + 1)
@@ -207,25 +222,42 @@ class ConversationReplay:
         own = agent["span_id"] if agent else None
         return [s for s in self.spans if s["kind"] == "llm" and s["parent_id"] == own]
 
+    def _note(self, step: Step) -> None:
+        self._steps.append(step)
+        if self.report is not None:
+            self.report(step)
+
     def _stop(self, kind: Literal["llm", "tool", "agent"], name: str, why: str, depth: int) -> None:
-        self._steps.append(Step(kind, "stopped", name, why, depth))
+        self._note(Step(kind, "stopped", name, why, depth))
 
 
 def load_tools(path: str) -> dict[str, Callable[..., Any]]:
     """The public functions of a Python module, by name: the tools that may really run.
 
+    Args:
+        path: Dotted name of a module, or the path of a `.py` file.
+
     Raises:
-        ConfigError: There is no such module.
+        ConfigError: There is no such module, or it fails to load.
     """
     try:
-        module = importlib.import_module(path)
-    except ImportError as error:
+        module = _load_file(Path(path)) if path.endswith(".py") else importlib.import_module(path)
+    except Exception as error:
         raise ConfigError(f"cannot import the tools {path!r}: {error}") from error
     return {
         name: value
         for name, value in vars(module).items()
-        if callable(value) and not name.startswith("_")
+        if inspect.isroutine(value) and not name.startswith("_")
     }
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tracelake_tools_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def extended(
@@ -263,14 +295,18 @@ def extended(
 def _body(span: Span) -> dict[str, Any]:
     parameters = {k: v for k, v in mapping(span["request"]).items() if k != "stream_options"}
     parameters["stream"] = False
+    parameters.setdefault("model", span["model"])
+    if _api(span) == "messages":
+        parameters.setdefault("max_tokens", _MAX_TOKENS)
     return rebuild_body(
         _api(span), parameters, span["system"], span["messages"], span["tools"] or None
     )
 
 
 def _api(span: Span) -> str:
-    api = mapping(span["attributes"]).get("api")
-    if not isinstance(api, str) or span["messages"] is None:
+    """The wire format of a call; where only its provider is known, that one's usual format."""
+    api = mapping(span["attributes"]).get("api") or _USUAL.get(str(span.get("provider")))
+    if not isinstance(api, str) or not span["messages"]:
         raise ConfigError(
             f"call {span['span_id']} was recorded without its wire format or its messages: "
             "it cannot be issued again"
@@ -287,6 +323,27 @@ def _loaded(span: Span) -> Span:
             except ValueError:
                 loaded[column] = value
     return loaded
+
+
+def body_of(span: Span) -> dict[str, Any]:
+    """What a recorded call asked, as the body to send again.
+
+    Args:
+        span: Row of the table `spans`, JSON columns as text or as values.
+
+    Raises:
+        ConfigError: It was recorded without its messages or format.
+    """
+    return _body(_loaded(span))
+
+
+def api_of_span(span: Span) -> str:
+    """The wire format in which a recorded call can be issued again.
+
+    Raises:
+        ConfigError: It was recorded without its messages or format.
+    """
+    return _api(_loaded(span))
 
 
 def _name(span: Span) -> str:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from tracelake.replay.recording import Recording
     from tracelake.replay.session import Edit
 
-Status = Literal["starting", "running", "ok", "error", "cancelled", "refused", "failed"]
-ENDED: frozenset[str] = frozenset({"ok", "error", "cancelled", "refused", "failed"})
+Status = Literal["starting", "running", "ok", "error", "cancelled", "refused", "stopped", "failed"]
+ENDED: frozenset[str] = frozenset({"ok", "error", "cancelled", "refused", "stopped", "failed"})
 _CANCEL_TIMEOUT_S = 20.0
 
 
