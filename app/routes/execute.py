@@ -9,12 +9,15 @@ from app import data, service, targets
 from tracelake.errors import QueryError
 from tracelake.playground.compare import deltas, word_diff
 from tracelake.playground.draft import PROVIDER_OF, Draft, draft_of, scratch
-from tracelake.playground.provider import headers_to_repeat
+from tracelake.playground.provider import headers_to_repeat, sdk_of
 from tracelake.playground.record import Origin, as_span
+from tracelake.playground.switching import switched
 from tracelake.playground.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tracelake.playground.draft import DraftApi
 
 TIMEOUT_S = 600.0
 _KEYS = frozenset(
@@ -31,14 +34,16 @@ def execute(wish: Mapping[str, Any]) -> dict[str, Any]:
     """Send a call and wait for its answer.
 
     Args:
-        wish: `trace_id` and `span_id` of the call to vary, or `api` for one from scratch; what to
-            change (`system`, `messages`, `tools`, `model`, `parameters`, whose keys are set one by
-            one and taken out by null); and `target` (`{name, base_url, api_key}`, by default the
-            one the recorded call went to).
+        wish: `trace_id` and `span_id` of the call to vary, or `api` for one from scratch; with
+            both, the recorded call is sent in the format `api`. Then what to change (`system`,
+            `messages`, `tools`, `model`, `parameters`, whose keys are set one by one and taken out
+            by null), and `target` (`{name, base_url, api_key}`, by default the one the recorded
+            call went to).
 
     Returns:
-        `test` (columns of its span), and `comparison` with the recorded answer: `deltas` and
-        `diff`; null for a call from scratch.
+        `test` (columns of its span), `comparison` with the recorded answer (`deltas` and `diff`;
+        null for a call from scratch), and `conversion` (`lost` and `changed`; null where the
+        format is the recorded one).
 
     Raises:
         NotInLake: There is no such span.
@@ -48,13 +53,16 @@ def execute(wish: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(wish) - _KEYS):
         raise QueryError(f"unknown key {unknown[0]!r}: use {', '.join(sorted(_KEYS))}")
     span = _span(wish)
-    draft = _edited(draft_of(span) if span else _fresh(wish), wish)
+    recorded = draft_of(span) if span else _fresh(wish)
+    api = _api(wish, recorded.api)
+    converted = switched(recorded, api)
+    draft = _edited(converted.draft, wish)
     origin = None
     if span:
         name = span["agent_name"] or span["model"] or "call"
         origin = Origin(span["trace_id"], span["span_id"], name)
     target = _target(wish, draft, span)
-    if span:
+    if span and sdk_of(api) == sdk_of(recorded.api):
         target = replace(target, headers=headers_to_repeat(data.request_headers(span["span_id"])))
     trial = Trial(draft, target, origin=origin, append=service.lake().append)
     outcome = trial.start().wait(TIMEOUT_S)
@@ -65,6 +73,9 @@ def execute(wish: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "test": {name: test[name] for name in _SHOWN},
         "comparison": _comparison(span, test) if span else None,
+        "conversion": None
+        if api == recorded.api
+        else {"lost": list(converted.lost), "changed": list(converted.changed)},
     }
 
 
@@ -78,10 +89,14 @@ def _span(wish: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _fresh(wish: Mapping[str, Any]) -> Draft:
-    api = wish.get("api", "messages")
+    return scratch(_api(wish, "messages")).edited(messages=[])
+
+
+def _api(wish: Mapping[str, Any], default: DraftApi) -> DraftApi:
+    api = wish.get("api") or default
     if api not in PROVIDER_OF:
         raise QueryError(f"unknown api {api!r}: use {', '.join(PROVIDER_OF)}")
-    return scratch(api).edited(messages=[])
+    return api
 
 
 def _edited(draft: Draft, wish: Mapping[str, Any]) -> Draft:

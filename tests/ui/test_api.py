@@ -111,10 +111,35 @@ def test_a_test_is_as_documented(client: TestClient, documented: Lake) -> None:
     assert (row["forked_from_trace_id"], row["source"]) == ("t1", "playground")
 
 
+def test_a_recorded_call_is_executed_in_another_format(
+    client: TestClient, documented: Lake
+) -> None:
+    """A Messages call goes to a Chat model, and the answer says what could not go along."""
+    wish = {
+        "trace_id": "t1",
+        "span_id": "call",
+        "api": "chat",
+        "model": "gpt-4o",
+        "parameters": {"seed": 1},
+        "target": {"name": "offline"},
+    }
+    answer = client.post("/api/execute/llm", json=wish)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["test"]["status"], found["test"]["model"]) == ("ok", "gpt-4o")
+    assert found["conversion"].keys() == {"lost", "changed"}
+    assert found["comparison"]["deltas"]
+    test = documented.spans().filter(span_id=found["test"]["span_id"]).collect()
+    row = test.row(0, named=True)
+    assert json.loads(row["attributes"])["api"] == "chat"
+    assert json.loads(row["request"])["seed"] == 1
+
+
 @pytest.mark.parametrize(
     ("wish", "status"),
     [
         ({"trace_id": "t1", "span_id": "nope"}, 404),
+        ({"trace_id": "t1", "span_id": "call", "api": "smoke"}, 400),
         ({"trace_id": "t1", "span_id": "root"}, 400),
         ({"trace_id": "t1"}, 400),
         ({"sistem": "x"}, 400),
