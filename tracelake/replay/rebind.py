@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from tracelake.wire import Atom, Request
 
-#: In JSON text a word may follow an escaped control character, whose letter is no part of it.
-#: In a URL it may follow an escaped byte.
-_BEFORE = r"(?:(?<![0-9A-Za-z])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
+#: What stands before the first letter of a word: in JSON text also an escaped control character,
+#: whose letter is no part of the word; in a URL an escaped byte. Stated after that first letter,
+#: so that a search can skip to it.
+_BEFORE = r"(?:(?<![0-9A-Za-z].)|(?<=\\[bfnrt].)|(?<=\\u[0-9A-Fa-f]{4}.)|(?<=%[0-9A-Fa-f]{2}.))"
 _AFTER_ID = r"(?![0-9A-Za-z])"
 #: `/a/proj` is another folder than `/a/proj-old` and `/a/proj.git`.
 _AFTER_PATH = r"(?![0-9A-Za-z_-]|\.\w)"
@@ -44,11 +45,7 @@ class Substitution:
             for ascii_only in (True, False):
                 escaped = json.dumps(old, ensure_ascii=ascii_only)[1:-1]
                 self._pairs.setdefault(escaped, json.dumps(new, ensure_ascii=ascii_only)[1:-1])
-        longest_first = sorted(self._pairs, key=len, reverse=True)
-        words = "|".join(
-            re.escape(word) + (_AFTER_PATH if "/" in word else _AFTER_ID) for word in longest_first
-        )
-        self._pattern = re.compile(f"{_BEFORE}(?:{words})") if words else None
+        self._pattern = re.compile(_any_of(self._pairs), re.DOTALL) if self._pairs else None
 
     def __bool__(self) -> bool:
         return self._pattern is not None
@@ -78,6 +75,15 @@ class Substitution:
         if isinstance(value, dict):
             return {key: self.value(item) for key, item in cast("dict[str, Any]", value).items()}
         return value
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A pattern of whole words, the longest first, by their first letter."""
+    rests: dict[str, list[str]] = {}
+    for word in sorted(words, key=len, reverse=True):
+        after = _AFTER_PATH if "/" in word else _AFTER_ID
+        rests.setdefault(word[0], []).append(re.escape(word[1:]) + after)
+    return "|".join(f"{re.escape(one)}{_BEFORE}(?:{'|'.join(of)})" for one, of in rests.items())
 
 
 class Rebinding:
