@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 #: `SO_LINGER`: on, for no time at all.
 _RESET = struct.pack("ii", 1, 0)
 _HEAD_MAX_BYTES = 256 * 1024
+#: As much of a head that comes in pieces is looked at again with every piece.
+_START_BYTES = 1024
 #: How long an answered client may go on sending a request before it is cut off.
 _LINGER_S = 5.0
 
@@ -167,7 +169,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _await_head(self, data: bytes) -> None:
         self._partial_head += data
-        if not may_become_head(self._partial_head):
+        if not may_become_head(self._partial_head[:_START_BYTES]):
             raise BadHead("the first line is none of a request")
         if len(self._partial_head) > _HEAD_MAX_BYTES:
             message = f"more than {_HEAD_MAX_BYTES} bytes of headers"
