@@ -25,8 +25,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tracelake.model import Exchange, new_id, utc_now
-from tracelake.tracer import Tracer, program_name
-from tracelake.wire import read_request, read_response
+from tracelake.processes import program_name
+from tracelake.tracer import Tracer
+from tracelake.wire import fingerprint, read_request, read_response, tools_fingerprint
 from tracelake.wire.columns import request_columns, response_columns
 
 if TYPE_CHECKING:
@@ -201,8 +202,13 @@ class _Call:
         self._is_over = False
         kind = "embedding" if request.api == "embeddings" else "llm"
         attributes = {"api": request.api, "path": exchange.path.partition("?")[0]}
-        columns = request_columns(request)
-        self._span = tracer.llm(**columns, kind=kind, attributes=attributes)
+        self._span = tracer.llm(
+            **request_columns(request),
+            kind=kind,
+            prompt_fingerprint=fingerprint(request.system) if request.system else None,
+            tools_fingerprint=tools_fingerprint(request.tools) if request.tools else None,
+            attributes=attributes,
+        )
         self._context.run(self._span.__enter__)
 
     def answered(self, response: Any) -> bool:

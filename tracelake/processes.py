@@ -1,11 +1,13 @@
-"""How our long-running processes are told to stop."""
+"""This process: what it is called, and how a long-running one is told to stop."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,3 +40,8 @@ def when_parent_ends(action: Callable[[], object], *, every_s: float = 1.0) -> N
         action()
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
+
+
+def program_name() -> str:
+    """What the running program is called: the file name of its script."""
+    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "program"

@@ -27,16 +27,15 @@ import inspect
 import logging
 import os
 import random
-import sys
 import threading
 import time
 from contextvars import ContextVar, copy_context
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from tracelake import recall
 from tracelake.lake import Lake
+from tracelake.processes import program_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -361,11 +360,6 @@ class Tracer:
             log.warning("a span could not be recorded, the program goes on: %r", error)
         self.dropped += 1
         self.last_error = error
-
-
-def program_name() -> str:
-    """What the running program is called: the file name of its script."""
-    return Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "program"
 
 
 def _failure(error: BaseException | str) -> dict[str, Any]:
