@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Answers that end within this of each other may have been taken up in either order.
 TIE = timedelta(milliseconds=10)
+#: A program that asks so soon after an answer had ended may not have taken it up yet.
+NOTICED = timedelta(milliseconds=250)
 #: Of an answer this much must be quoted to be recognised.
 _QUOTE_CHARS = 60
 _QUOTE_MIN_CHARS = 8
@@ -44,6 +46,8 @@ class CompletionOrder:
         self._to_come = [one.position for one in begun]
         self._starts = {one.position: one.exchange.start_time for one in begun}
         self._come: set[int] = set()
+        self._calls = recording.calls
+        self._noticed: dict[int, int | None] = {}
 
     def came(self, position: int) -> None:
         """A call came, or is not expected any more."""
@@ -61,6 +65,16 @@ class CompletionOrder:
             if position not in self._come and position != recorded.position:
                 found.append(position)
         return found
+
+    def is_noticed_first(self, recorded: Recorded) -> bool:
+        """Whether a call is still to come that was made of an answer before, without this one.
+
+        This answer was there when that call was made, but the program had not taken it up yet.
+        """
+        if recorded.position not in self._noticed:
+            self._noticed[recorded.position] = _made_without(recorded, self._calls)
+        before = self._noticed[recorded.position]
+        return before is not None and before in self._to_come and before not in self._come
 
     def over(self, position: int) -> None:
         """A call was answered, or nobody waits for it any more."""
@@ -83,6 +97,20 @@ class CompletionOrder:
             if position not in self._over and (among is None or position in among):
                 found.append(position)
         return found
+
+
+def _made_without(recorded: Recorded, calls: Sequence[Recorded]) -> int | None:
+    """Position of the first call after an answer, if it quotes an answer given just before only."""
+    started, ended = recorded.exchange.start_time, recorded.end_time
+    own = _quote(recorded)
+    later = next((one for one in calls if one.is_call and one.exchange.start_time >= ended), None)
+    if later is None or later.exchange.start_time - ended > NOTICED:
+        return None
+    if len(own) < _QUOTE_MIN_CHARS or own in later.call.body:
+        return None
+    quotes = (_quote(one) for one in calls if one.is_call and started < one.end_time < ended)
+    is_made_of = any(len(q) >= _QUOTE_MIN_CHARS and q in later.call.body for q in quotes)
+    return later.position if is_made_of else None
 
 
 def _ties_settled(ended: list[Recorded], calls: Sequence[Recorded]) -> list[Recorded]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tracelake.model import Exchange
 
 #: Most pieces that an answer is cut into: finer steps are not seen.
@@ -36,3 +39,10 @@ def cut_in_time(exchange: Exchange, body: bytes) -> list[tuple[float, bytes]]:
         (each_s if at else before_s, body[a:b])
         for at, (a, b) in enumerate(zip(starts, cuts, strict=True))
     ]
+
+
+async def in_time(exchange: Exchange, body: bytes) -> AsyncIterator[bytes]:
+    """The body, piece by piece, each when it is time for it."""
+    for wait_s, piece in cut_in_time(exchange, body):
+        await asyncio.sleep(wait_s)
+        yield piece

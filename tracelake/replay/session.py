@@ -30,7 +30,7 @@ from tracelake.replay.answer import Rendered, edited_text, render
 from tracelake.replay.difference import describe_nearest, differing_lines, refusal
 from tracelake.replay.match import Match, Matcher, Miss
 from tracelake.replay.order import CompletionOrder
-from tracelake.replay.pace import cut_in_time
+from tracelake.replay.pace import in_time
 from tracelake.replay.rebind import Rebinding
 from tracelake.replay.recording import is_model_call
 from tracelake.replay.rerender import rerender
@@ -53,6 +53,8 @@ _GATE_POLL_S = 0.005
 #: Of answers to calls that were in flight together each is given so long after the one before: a
 #: program then takes them up in that order.
 APART_S = 0.02
+#: Longest wait for a call that is made of the answer before and not of this one.
+NOTICE_S = 1.0
 #: Response headers that are given again: the rest speaks of the recorded connection.
 _KEPT = frozenset(
     {"content-type", "content-encoding", "request-id", "x-request-id", "retry-after", "location"}
@@ -341,6 +343,11 @@ class ReplaySession:
                     self._order.came(position)
                 return
             await asyncio.sleep(_GATE_POLL_S)
+        latest_s = max(came_s, self._given_s) + NOTICE_S
+        while not self.is_diverged and self._order.is_noticed_first(recorded):
+            if time.monotonic() >= latest_s:
+                break
+            await asyncio.sleep(_GATE_POLL_S)
         if self._given_s > came_s:
             await asyncio.sleep(self._given_s + APART_S - time.monotonic())
 
@@ -385,13 +392,7 @@ class ReplaySession:
     ) -> bytes | AsyncIterator[bytes]:
         if self.options.pace == "fastest" or is_cut:
             return body
-        return _in_time(cut_in_time(exchange, body))
-
-
-async def _in_time(pieces: list[tuple[float, bytes]]) -> AsyncIterator[bytes]:
-    for wait_s, piece in pieces:
-        await asyncio.sleep(wait_s)
-        yield piece
+        return in_time(exchange, body)
 
 
 def _kept(exchange: Exchange) -> tuple[tuple[str, str], ...]:

@@ -124,6 +124,33 @@ def test_answers_that_had_come_together_come_together_again() -> None:
     asyncio.run(main())
 
 
+def test_an_answer_that_was_noticed_late_waits_for_the_call_made_without_it() -> None:
+    """Both agents had answered, but the next call was made of the first answer alone."""
+    recorded = [
+        exchange(chat("one"), completion("one has read a.py"), span_id="one", at_s=0),
+        exchange(chat("two"), completion("two has read b.py"), span_id="two", took_s=1.1),
+        exchange(chat("news: one has read a.py"), completion("go on"), span_id="news", at_s=1.15),
+    ]
+    replay = ReplaySession(Recording("original", recorded), Options())
+    order: list[str] = []
+
+    async def one(name: str, body: dict[str, Any], wait_s: float = 0) -> None:
+        await asyncio.sleep(wait_s)
+        if name == "news":
+            order.append("news came")
+        await ask(replay, body, name)
+        order.append(name)
+
+    async def main() -> None:
+        news = chat("news: one has read a.py")
+        await asyncio.gather(
+            one("one", chat("one")), one("two", chat("two")), one("news", news, 0.3)
+        )
+
+    asyncio.run(main())
+    assert order.index("one") < order.index("news came") < order.index("two")
+
+
 def test_answers_that_ended_almost_at_once_keep_the_order_in_which_they_were_quoted() -> None:
     """The relay saw one end first, the program took up the other first, as its next call tells."""
     both = chat("merge:\nsecond said two, truly\nfirst said one, truly")
