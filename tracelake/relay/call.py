@@ -86,6 +86,25 @@ class Call:
         else:
             self._connecting = asyncio.ensure_future(self._connect())
 
+    def start_whole(self, body: Piece) -> None:
+        """As `start`, of a request that has been read to its end: sent in one write."""
+        self._pool.calls += 1
+        self.request_complete = True
+        connection = self._pool.take()
+        if connection is None:
+            self._connecting = asyncio.ensure_future(self._connect())
+        else:
+            connection.begin(self)
+            self._upstream = connection
+            if len(body) < _JOINED_BYTES:
+                connection.transport.write(b"".join((self._head, body)))
+            else:
+                connection.transport.writelines((self._head, body))
+            if self._client.is_slow:
+                self.hold_upstream()
+        self._recorder.keep(self.capture, self.capture.request, body)
+        self._recorder.opened(self.capture)
+
     def body(self, data: Piece) -> None:
         """A piece of the request body."""
         if self.is_over:

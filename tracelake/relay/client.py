@@ -129,6 +129,11 @@ class ClientConnection(asyncio.Protocol):
             sent = known.render(digits)
             capture = Capture(known.method, known.route, self.peer, raw)
             call = Call(self, known.pool, self._relay.recorder, capture, sent)
+            if len(rest) == self._body_left and not self._calls:
+                self._body_left = 0
+                self._calls.append(call)
+                call.start_whole(rest)
+                return b""
         else:
             call = self._new_call(read_head(raw))
         self._calls.append(call)
