@@ -36,7 +36,7 @@ _STATUS = {
     "cancelled": ("gray", "cancelled"),
     "refused": ("orange", "stopped: a call has no recording"),
     "stopped": ("orange", "stopped: see the last step"),
-    "failed": ("red", "could not be started"),
+    "failed": ("red", "failed"),
 }
 
 
@@ -110,7 +110,7 @@ def _render_steps(steps: list[dict[str, Any]]) -> None:
     for step in steps:
         colour, _ = LEVELS.get(step["outcome"], ("gray", ""))
         word = "STOP" if step["outcome"] == "stopped" else step["outcome"]
-        with st.container(horizontal=True, gap="small", vertical_alignment="top"):
+        with st.container(horizontal=True, wrap=False, gap="small"):
             if step["depth"]:
                 st.space(24 * int(step["depth"]))
             st.markdown(f":{colour}-badge[{word}]", width="content")

@@ -20,7 +20,7 @@ from tracelake.replay import guard
 from tracelake.replay.source import is_offline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 
     from tracelake.ingest.collector import Collector
     from tracelake.replay.recording import Recording
@@ -64,13 +64,64 @@ async def live_urls(
         await process.wait()
 
 
+@contextlib.contextmanager
+def kept_offline(
+    spans: Iterable[Mapping[str, Any]], collector: Collector, run_id: str, *, pace: float = 0.3
+) -> Generator[None]:
+    """While the block runs the calls of a run stay offline, if the recorded ones were.
+
+    Args:
+        spans: Of the recorded trace.
+        collector: The collector whose relay the calls go through.
+        run_id: Run of the calls that are to be made.
+        pace: Of the offline provider, when one is started.
+
+    Raises:
+        LakeError: The offline provider did not start, or the relay does not answer.
+    """
+    was_offline = any('"offline":true' in str(s["attributes"]).replace(" ", "") for s in spans)
+    if not was_offline or _is_offline_already(collector):
+        yield
+        return
+    reading, holding = os.pipe()
+    words = [sys.executable, "-m", "tracelake.demo.provider", "--port", "0", "--pace", str(pace)]
+    process = subprocess.Popen(
+        guard.command(reading, words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        pass_fds=(reading,),
+        start_new_session=True,
+    )
+    os.close(reading)
+    try:
+        line = process.stdout.readline() if process.stdout else b""
+        collector.redirect(run_id, _read_address(line))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(LakeError):  # the relay may be gone: nothing to release
+                collector.release(run_id)
+    finally:
+        os.close(holding)
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _read_address(line: bytes) -> str:
+    try:
+        return str(json.loads(line)["address"])
+    except (ValueError, KeyError) as error:
+        raise LakeError("the offline provider for this demo trace did not start") from error
+
+
 async def _address(process: asyncio.subprocess.Process) -> str:
     try:
         async with asyncio.timeout(_START_TIMEOUT_S):
             line = await process.stdout.readline() if process.stdout else b""
-        return str(json.loads(line)["address"])
-    except (ValueError, KeyError, TimeoutError) as error:
+    except TimeoutError as error:
         raise LakeError("the offline provider for this demo trace did not start") from error
+    return _read_address(line)
 
 
 def _is_offline_already(collector: Collector) -> bool:

@@ -21,6 +21,7 @@ from tracelake.replay.conversation import (
     Step,
     api_of_span,
 )
+from tracelake.replay.offline import kept_offline
 from tracelake.replay.record import RunRecord
 from tracelake.replay.recorded import settle
 from tracelake.replay.source import find_run, spans_of
@@ -141,14 +142,15 @@ def _replayed(
     if span is None:
         raise NotInLake(f"no span {span_id!r} in this trace")
     api = api_of_span(span)
-    if edit.request_body is not None:
-        blocks = send(api, {**edit.request_body, "stream": False})
-    else:
-        blocks = _blocks(api, edit)
     replay = ConversationReplay(
         spans, send, tools, report=watch.steps.append, is_cancelled=watch.cancelled.is_set
     )
-    result = replay.run(span_id, blocks)
+    with kept_offline(spans, collector, record.run_id):
+        if edit.request_body is not None:
+            blocks = send(api, {**edit.request_body, "stream": False})
+        else:
+            blocks = _blocks(api, edit)
+        result = replay.run(span_id, blocks)
     settle(lake, record.run_id, 10)
     for made in spans_of(lake, record.run_id):
         if made["kind"] == "llm":
