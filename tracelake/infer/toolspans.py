@@ -88,19 +88,27 @@ def take_results(call: Call, previous: Call | None, new: Sequence[Atom]) -> list
     tools, early = call.trace.tools_by_id, call.trace.early_results
     # some providers number the calls of each conversation: the nearest is meant
     own = {tool.call_id: tool for tool in previous.tools} if previous is not None else {}
-    for atom in new:
+    for place, atom in enumerate(new):
         if atom.kind != "tool_result" or not atom.id:
             continue
         tool = own.get(atom.id) or tools.get(atom.id)
+        if tool is not None and previous is None and tool.call.agent is call.agent.parent:
+            continue  # an agent that begins with its caller's history has its own version of it
         if tool is None:
             if call.trace.calls_in_flight > 1 and len(early) < _EARLY_KEPT:
                 early[atom.id] = (atom.text, atom.is_error, call.start)
         elif tool.span_id in tool.call.agent.awaiting or tool.status == "cancelled":
             evidence = Evidence("result_id", 1.0)
-            told += close_tool(tool, atom.text, atom.is_error, call.start, evidence)
+            text = atom.text or _named_media(new[place + 1 :])
+            told += close_tool(tool, text, atom.is_error, call.start, evidence)
     if previous is not None:
         told += _take_plain(call, previous, new)
     return told
+
+
+def _named_media(after: Sequence[Atom]) -> str:
+    """What a result without text is, by what follows it: an image, or nothing."""
+    return "[image]" if after and after[0].kind == "media" else ""
 
 
 def _take_plain(call: Call, previous: Call, new: Sequence[Atom]) -> list[JsonEvent]:

@@ -16,6 +16,7 @@ from tests.unit.infer.programs import (
 )
 from tracelake.infer import Inference
 from tracelake.model import derived_id
+from tracelake.wire import Atom
 
 
 def test_a_running_call_and_its_tools_are_told_at_once() -> None:
@@ -157,6 +158,32 @@ def thread_of(span: dict[str, Any]) -> str:
     import json
 
     return json.loads(span["attributes"])["thread"]
+
+
+def test_an_agent_that_inherits_a_history_does_not_end_its_callers_tools() -> None:
+    """Its copy of the history says that the call which started it was aborted: it was not."""
+
+    def headers(key: str, name: str, **more: str) -> dict[str, str]:
+        return {"session-id": "s", "thread-id": key, "x-agent-name": name, **more}
+
+    script = Script()
+    spawn = use("c1", "spawn_agent", task_name="reader")
+    first = script.call(0, 10, [QUESTION], [spawn], headers=headers("t-1", "root"))
+    inherited = [QUESTION, spawn, got("c1", "aborted"), say("user", "Read the file.")]
+    below = headers("t-2", "reader", **{"x-parent-thread-id": "t-1"})
+    script.call(20, 30, inherited, [say("assistant", "Read.")], headers=below)
+    script.call(40, 50, [QUESTION, spawn, got("c1", "started")], headers=headers("t-1", "root"))
+    tool = script.spans()[derived_id(first, "tool", 0)]
+    assert (tool["status"], tool["result"]) == ("ok", "started")
+
+
+def test_a_result_that_is_an_image_says_so() -> None:
+    """There is no text to show; the image itself stands in the call that carries it."""
+    script = Script()
+    look = use("c", "read", path="logo.png")
+    first = script.call(0, 10, [QUESTION], [look])
+    script.call(20, 30, [QUESTION, look, got("c", ""), Atom("user", "media", "5f2a")])
+    assert script.spans()[derived_id(first, "tool", 0)]["result"] == "[image]"
 
 
 def test_a_tool_that_the_provider_runs_itself_ends_in_the_same_answer() -> None:
