@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -189,6 +190,49 @@ def test_a_body_cut_anywhere_is_read(cassette: Cassette) -> None:
             _, response = read(partial)
             assert response.error_type
             json.dumps(response.blocks)
+
+
+def damaged(value: Any, chance: random.Random) -> Any:
+    """A JSON value with things left out, set to null or of another type here and there."""
+    if chance.random() < 0.03:
+        return chance.choice([None, 0, "", [], {}, "x", -1, 1.5, True, [None], {"a": 1}])
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if chance.random() > 0.03}
+        return {k: damaged(v, chance) for k, v in kept.items()}
+    if isinstance(value, list):
+        return [damaged(v, chance) for v in value if chance.random() > 0.03]
+    return value
+
+
+def damaged_body(body: bytes, chance: random.Random) -> bytes:
+    """A JSON body or stream whose values are damaged; a stream also loses lines."""
+    if body.lstrip().startswith(b"{"):
+        return json.dumps(damaged(json.loads(body), chance)).encode()
+    lines: list[bytes] = []
+    for line in body.split(b"\n"):
+        if chance.random() < 0.01:
+            continue
+        is_json = line.startswith(b"data: {")
+        value = damaged(json.loads(line[6:]), chance) if is_json else None
+        lines.append(b"data: " + json.dumps(value).encode() if is_json else line)
+    return b"\n".join(lines)
+
+
+@each_cassette()
+def test_a_body_of_another_shape_is_read(cassette: Cassette) -> None:
+    """Whatever a provider leaves out, nulls or sends as another type, reading never fails."""
+    chance = random.Random(cassette.name)
+    exchange = cassette.exchange()
+    for _ in range(3):
+        odd = replace(
+            exchange,
+            request_body=json.dumps(damaged(cassette.request_json, chance)).encode(),
+            response_body=damaged_body(exchange.response_body, chance),
+        )
+        request, response = read(odd)
+        json.dumps(response.blocks)
+        conversation(request.api, request.messages, request.system)
+        response_turn(request.api, response.blocks)
 
 
 @needs_corpus

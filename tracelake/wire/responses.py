@@ -103,7 +103,7 @@ class ResponseStream:
         item_id = event.get("item_id")
         place = self._place(event)
         held = self._items.get(place)
-        if held and item_id and held.get("id") not in (None, item_id) and held["type"] != kind:
+        if held and item_id and held.get("id") not in (None, item_id) and held.get("type") != kind:
             # some servers give several items one place, and announce none of them
             same = (at for at, item in self._items.items() if item.get("id") == item_id)
             place = next(same, max(self._items) + 1)
