@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracelake.cli import ui
 from tracelake.cli.options import add_command, note, print_json
-from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, locate
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, OTLP_PORT, RELAY_PORT, locate
 from tracelake.errors import LakeError
 from tracelake.ingest import collector
 from tracelake.ingest.settings import parse_upstreams
@@ -40,6 +40,12 @@ def add_collector_options(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=RELAY_PORT, help=f"port of the relay (default: {RELAY_PORT})"
     )
     parser.add_argument(
+        "--otlp-port",
+        type=int,
+        metavar="PORT",
+        help=f"port that receives OpenTelemetry (default: {OTLP_PORT}, a free one if it is in use)",
+    )
+    parser.add_argument(
         "--anthropic-backend",
         metavar="URL",
         help=f"base URL as the SDK takes it (default: the lake's setting, {ANTHROPIC_BACKEND})",
@@ -67,6 +73,7 @@ def collector_options(arguments: argparse.Namespace) -> collector.Options:
     return collector.Options(
         host=arguments.host,
         port=arguments.port,
+        otlp_port=arguments.otlp_port,
         anthropic_backend=arguments.anthropic_backend,
         openai_backend=arguments.openai_backend,
         upstreams=parse_upstreams("\n".join(arguments.upstream)),
@@ -100,4 +107,5 @@ def _announce(arguments: argparse.Namespace, started: collector.Collector, lake:
     print(f"recording into {lake}")
     print(f"  export ANTHROPIC_BASE_URL={urls['anthropic_base_url']}")
     print(f"  export OPENAI_BASE_URL={urls['openai_base_url']}")
+    print(f"  export OTEL_EXPORTER_OTLP_ENDPOINT={urls['otlp']}")
     note("press Ctrl+C to stop")

@@ -64,6 +64,10 @@ class Inference:
         """Trace id of an exchange that was opened here, None for one that is no provider call."""
         return self._told.get(span_id)
 
+    def root_of(self, trace_id: str) -> str | None:
+        """Span id of the root agent of a live trace, None while it has none."""
+        return self._traces.root_of(trace_id)
+
     def opened(self, exchange: Exchange, request: Request | None) -> list[JsonEvent]:
         """Take a call that begins.
 

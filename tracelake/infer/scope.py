@@ -64,9 +64,9 @@ def read_scope(exchange: Exchange, request: Request | None) -> Scope:
     headers = _headers(exchange)
     session_id = _session(headers, request)
     aliases: list[tuple[str, str]] = []
-    trace_parent = _TRACEPARENT.match(headers.get("traceparent", ""))
-    if trace_parent:
-        aliases += [("traceparent", trace_parent[1]), ("remote_parent_id", trace_parent[2])]
+    parent = trace_parent(exchange)
+    if parent:
+        aliases += [("traceparent", parent[0]), ("remote_parent_id", parent[1])]
     trace_header = headers.get("x-trace-id")
     if trace_header:
         aliases.append(("x_trace_id", trace_header))
@@ -75,7 +75,7 @@ def read_scope(exchange: Exchange, request: Request | None) -> Scope:
         ("recorded", exchange.trace_id),
         ("run", exchange.run_id),
         ("trace_header", trace_header),
-        ("traceparent", trace_parent[1] if trace_parent else None),
+        ("traceparent", parent[0] if parent else None),
         ("session", session_id),
     )
     source, value = next(((s, v) for s, v in ranked if v), (None, None))
@@ -104,6 +104,12 @@ def read_scope(exchange: Exchange, request: Request | None) -> Scope:
         parent_key=_named(headers, _PARENT_KEY),
         agent_name=_agent_name(headers),
     )
+
+
+def trace_parent(exchange: Exchange) -> tuple[str, str] | None:
+    """Trace and span id of the `traceparent` header (W3C Trace Context), None without one."""
+    matched = _TRACEPARENT.match((exchange.header("traceparent") or "").strip())
+    return (matched[1], matched[2]) if matched else None
 
 
 def process_key(client: dict[str, Any]) -> str | None:

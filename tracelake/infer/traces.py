@@ -52,6 +52,11 @@ class Traces:
             return self._by_key.get(scope.key)
         return self._by_connection.get(scope.connection or "")
 
+    def root_of(self, trace_id: str) -> str | None:
+        """Span id of the root agent of a live trace, None while it has none."""
+        trace = self._by_id.get(trace_id)
+        return trace.root.span_id if trace is not None and trace.root is not None else None
+
     def indexes(self, trace: Trace | None, scope: Scope) -> tuple[ThreadIndex, PhraseIndex]:
         """Where to look for the earlier calls that a call of this scope may belong to."""
         if trace is not None:

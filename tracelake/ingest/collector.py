@@ -19,10 +19,10 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tracelake.config import RELAY_PORT, Location
+from tracelake.config import OTLP_PORT, RELAY_PORT, Location
 from tracelake.errors import LakeError
 from tracelake.ingest.settings import Settings, read_settings
 
@@ -45,7 +45,9 @@ class Options:
     Attributes:
         host: Address to bind; anything but loopback demands a token.
         port: Port of the relay; 0 takes a free one.
-        any_port: Take a free port where `port` is in use.
+        any_port: Take a free port where one is in use.
+        otlp_port: Port that receives OpenTelemetry; 0 takes a free one. None takes the usual one,
+            a free one where that is in use or where `port` is 0.
         anthropic_backend: Base URL of Anthropic; None takes the lake's settings.
         openai_backend: Base URL of OpenAI; None takes the lake's settings.
         upstreams: Upstreams by name besides those of the lake's settings, before which they go.
@@ -54,6 +56,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = RELAY_PORT
     any_port: bool = False
+    otlp_port: int | None = None
     anthropic_backend: str | None = None
     openai_backend: str | None = None
     upstreams: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -72,15 +75,32 @@ class State:
         pid: Process id of the supervisor.
         relay: Address of the relay, for example `http://127.0.0.1:8001`.
         secret: Lets its user redirect runs; the file is readable by the owner only.
+        otlp: Address that receives OpenTelemetry, for example `http://127.0.0.1:4318`; empty for a
+            collector of an earlier version, which receives none.
     """
 
     pid: int
     relay: str
     secret: str
+    otlp: str = ""
 
     def to_json(self) -> bytes:
         """As it stands in the file."""
-        return json.dumps({"pid": self.pid, "relay": self.relay, "secret": self.secret}).encode()
+        return json.dumps(asdict(self)).encode()
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> State:
+        """The state that a collector told.
+
+        Raises:
+            KeyError: Something is missing.
+        """
+        return State(
+            int(found["pid"]),
+            str(found["relay"]),
+            str(found["secret"]),
+            str(found.get("otlp", "")),
+        )
 
 
 class Collector:
@@ -113,8 +133,8 @@ class Collector:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """What to export: `anthropic_base_url`, `openai_base_url`, `relay`."""
-        return base_urls(self.state.relay)
+        """What to export: `anthropic_base_url`, `openai_base_url`, `relay`, `otlp`."""
+        return {**base_urls(self.state.relay), "otlp": self.state.otlp}
 
     def health(self, timeout_s: float = 2.0) -> dict[str, Any]:
         """What `/health` of the relay answers.
@@ -200,8 +220,7 @@ def find_running(location: Location) -> Collector | None:
 
 def _read_state(hot: Path) -> Collector | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
-        state = json.loads((hot / STATE_NAME).read_bytes())
-        return Collector(State(int(state["pid"]), str(state["relay"]), str(state["secret"])))
+        return Collector(State.from_json(json.loads((hot / STATE_NAME).read_bytes())))
     return None
 
 
@@ -219,6 +238,9 @@ def start(location: Location, options: Options) -> Collector:
     command += ["--tables", location.tables, "--hot", str(location.hot)]
     command += ["--host", options.host, "--port", str(options.port)]
     command += ["--any-port"] if options.any_port else []
+    usual = OTLP_PORT if options.port else 0
+    command += ["--otlp-port", str(usual if options.otlp_port is None else options.otlp_port)]
+    command += ["--any-otlp-port"] if options.otlp_port is None else []
     command += ["--anthropic-backend", options.anthropic_backend or settings.anthropic_backend]
     command += ["--openai-backend", options.openai_backend or settings.openai_backend]
     for name, url in {**settings.upstreams, **options.upstreams}.items():
@@ -240,7 +262,7 @@ def start(location: Location, options: Options) -> Collector:
     if "error" in answer:
         process.communicate(timeout=STOP_TIMEOUT_S)
         raise LakeError(str(answer["error"]))
-    return Collector(State(process.pid, str(answer["relay"]), str(answer["secret"])), process)
+    return Collector(State.from_json({**answer, "pid": process.pid}), process)
 
 
 def _patterns(settings: Settings) -> str:

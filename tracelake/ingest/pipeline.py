@@ -59,6 +59,7 @@ class Pipeline:
         identify: Finds the client program of a fresh exchange; the keys of `Exchange.client`.
         name_of_run: The name a user gave a recorded run, None where there is none; the root of
             the run's trace, and so the trace, is called by it.
+        seen: Told each exchange once the inference has placed its opening, and its end.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Pipeline:
         done: Callable[[str, str | None, dict[str, Any]], None],
         identify: Callable[[Exchange], dict[str, Any]],
         name_of_run: Callable[[str], str | None] = lambda _run_id: None,
+        seen: Callable[[Exchange], None] = lambda _exchange: None,
     ) -> None:
         self._inference = inference
         self._append = append
         self._done = done
         self._identify = identify
+        self._seen = seen
         self._name_of_run = functools.lru_cache(maxsize=1024)(name_of_run)
         self._open: dict[str, tuple[Exchange, Request | None]] = {}
         self._recovered_open: set[str] = set()
@@ -139,6 +142,7 @@ class Pipeline:
             self._failed(exchange, "request")
             events = []
         self._open[exchange.span_id] = (exchange, request)
+        self._seen(exchange)
         if emit:
             self.emit(events)
 
@@ -150,6 +154,7 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - as above
             self._failed(exchange, "response")
             events, trace_id = [], self._inference.trace_of(exchange.span_id)
+        self._seen(exchange)
         if not emit:
             return
         self.emit(_with_lineage(event, exchange) for event in events)

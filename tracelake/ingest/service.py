@@ -12,22 +12,28 @@ import logging
 import os
 import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tracelake.errors import LakeLocked
 from tracelake.infer import Inference, process_key
 from tracelake.ingest.client import ClientWatch
+from tracelake.ingest.joins import RelayCalls
+from tracelake.ingest.otlp import Intake, Receiver
 from tracelake.ingest.pipeline import Pipeline
 from tracelake.ingest.recover import name_of_run, read_recent
 from tracelake.ingest.settings import read_settings
 from tracelake.ingest.state import STATE_NAME
 from tracelake.lake import Lake
 from tracelake.model import to_iso, utc_now
+from tracelake.relay.access import Access
+from tracelake.relay.redact import parse_patterns
 from tracelake.storage.files import atomic_write
 from tracelake.storage.tail import Tail
 from tracelake.storage.xlog import SUFFIX, CorruptRecord, ExchangeLog, Record, read_records
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from tracelake.config import Location
@@ -47,20 +53,32 @@ class Service:
     Args:
         location: The lake.
         relay_port: Port of the relay on this machine, to find the programs behind its connections.
+        otlp: Where OpenTelemetry is received, listening already; None receives none.
     """
 
-    def __init__(self, location: Location, *, relay_port: int) -> None:
+    def __init__(
+        self, location: Location, *, relay_port: int, otlp: socket.socket | None = None
+    ) -> None:
         self._lake = Lake(location)
         self._hot = location.hot
         self._clients = ClientWatch(relay_port)
         self._inference = Inference()
         self._log = ExchangeLog(location.hot)
+        recorded = RelayCalls(self._inference)
+        self._intake = Intake(
+            append=self._lake.append,
+            recorded=recorded,
+            redaction=parse_patterns(os.environ.get("TRACELAKE_REDACT")),
+        )
+        access = Access(os.environ.get("TRACELAKE_TOKEN") or None)
+        self._receiver = Receiver(self._intake, otlp, access=access) if otlp is not None else None
         self._pipeline = Pipeline(
             inference=self._inference,
             append=self._lake.append,
             done=self._log.done,
             identify=lambda exchange: self._clients.identify(exchange.client),
             name_of_run=functools.partial(name_of_run, self._lake),
+            seen=recorded.note,
         )
         self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
         self._sealer = self._lake.sealer()
@@ -72,6 +90,8 @@ class Service:
         for exchange, _ in recent:
             self._clients.watch(exchange.client)
         self._pipeline.recover(recent)
+        if self._receiver is not None:
+            self._receiver.start()
         sealer = threading.Thread(target=self._seal_loop, args=(stopping,), name="sealer")
         sealer.start()
         try:
@@ -80,6 +100,8 @@ class Service:
             # What could not be written (a full disk) stands in the exchange logs still: the process
             # ends, its sealer too, and the next one reads it again.
             stopping.set()
+            if self._receiver is not None:
+                self._receiver.stop()
             sealer.join()
             self._tail.close()
             self._log.close()
@@ -114,6 +136,7 @@ class Service:
             ended = self._inference.program_ended(pid_key=process_key(client), at=now)
             self._pipeline.emit(ended)
         self._pipeline.emit(self._inference.idle(now))
+        self._intake.settle()
 
     def _seal_loop(self, stopping: threading.Event) -> None:
         next_compact = time.monotonic() + COMPACT_EVERY_S
@@ -156,6 +179,7 @@ class Service:
             "failed": counters.failed,
             "in_flight": self._pipeline.in_flight,
             "unsealed_bytes": self._sealer.unsealed_bytes(),
+            "otlp": asdict(self._intake.counters),
             "seal_error": self._seal_error,
         }
         try:

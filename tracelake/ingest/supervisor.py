@@ -1,9 +1,9 @@
 """The collector process: keeps one relay and one ingest process alive.
 
-Prints one JSON line once both serve (`{"relay": …, "pid": …, "secret": …}`, or `{"error": …}`),
-then only logs. A child that dies is started again, after a pause that grows while it keeps dying;
-the relay comes back on the same port. SIGTERM and SIGINT stop both in order: the relay first, so
-that ingest still reads what it recorded last.
+Prints one JSON line once both serve (`{"relay": …, "otlp": …, "pid": …, "secret": …}`, or
+`{"error": …}`), then only logs. A child that dies is started again, after a pause that grows while
+it keeps dying; it comes back on the same port. SIGTERM and SIGINT stop both in order: the relay
+first, so that ingest still reads what it recorded last.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--any-port", action="store_true")
+    parser.add_argument("--otlp-port", type=int, required=True)
+    parser.add_argument("--any-otlp-port", action="store_true")
     parser.add_argument("--anthropic-backend", required=True)
     parser.add_argument("--openai-backend", required=True)
     parser.add_argument("--upstream", action="append", default=[])
@@ -129,6 +131,16 @@ def _start_relay(options: argparse.Namespace) -> tuple[Child, str] | str:
     return f"the relay could not listen on {options.host}:{options.port}: is the port in use?"
 
 
+def _ingest_command(options: argparse.Namespace, relay: str, otlp: str | None) -> list[str]:
+    """How ingest is started: first anywhere it may listen, later where it listened first."""
+    command = [sys.executable, "-m", "tracelake.ingest", "--tables", options.tables]
+    command += ["--hot", str(options.hot), "--relay", relay, "--host", options.host]
+    if otlp is not None:
+        return [*command, "--otlp-port", otlp.rsplit(":", 1)[1]]
+    any_port = ["--any-port"] if options.any_port or options.any_otlp_port else []
+    return [*command, "--otlp-port", str(options.otlp_port), *any_port]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a collector until it is told to stop; the exit code is 1 where it could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -148,15 +160,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(started, str):
         return _fail(started)
     relay, address = started
-    ingest_command = [sys.executable, "-m", "tracelake.ingest"]
-    ingest_command += ["--tables", options.tables, "--hot", str(options.hot), "--relay", address]
-    ingest = Child("ingest", ingest_command)
-    if not ingest.ready():
+    ingest = Child("ingest", _ingest_command(options, address, None))
+    ready = ingest.ready()
+    if "otlp" not in ready:
         relay.stop()
-        return _fail("the ingest process did not start: its log above says why")
-    state = State(os.getpid(), address, secret)
+        ingest.stop()
+        why = "the ingest process did not start: its log above says why"
+        return _fail(ready.get("error", why))
+    ingest.command = _ingest_command(options, address, ready["otlp"])
+    state = State(os.getpid(), address, secret, ready["otlp"])
     atomic_write(options.hot / STATE_NAME, state.to_json(), mode=0o600)
-    sys.stdout.write(json.dumps({"relay": address, "pid": state.pid, "secret": secret}) + "\n")
+    sys.stdout.write(state.to_json().decode() + "\n")
     sys.stdout.flush()
     while not stopping.wait(0.2):
         for child in (relay, ingest):

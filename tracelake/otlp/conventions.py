@@ -1,0 +1,390 @@
+"""What instrumentations call things: tables from attribute names to columns, and nothing else.
+
+GenAI semantic conventions (old and new forms), OpenInference, traceloop / OpenLLMetry, Langfuse,
+LangSmith, Logfire, Vercel and Claude Code. A convention that comes up is a line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tracelake.model import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class KindRule:
+    """How one convention tells the kind of a span.
+
+    Attributes:
+        convention: Its name, kept with the span.
+        key: Attribute that holds the kind.
+        kinds: Its values in lower case to ours.
+        otherwise: Kind of a value that is not listed; None lets the next rule decide.
+        scope: What the name of the instrumentation scope begins with.
+    """
+
+    convention: str
+    key: str
+    kinds: dict[str, Kind]
+    otherwise: Kind | None = None
+    scope: str = ""
+
+
+_OPERATIONS: Final[dict[str, Kind]] = {
+    "chat": "llm",
+    "text_completion": "llm",
+    "generate_content": "llm",
+    "completion": "llm",
+    "response": "llm",
+    "embeddings": "embedding",
+    "execute_tool": "tool",
+    "invoke_agent": "agent",
+    "create_agent": "chain",
+    "invoke_workflow": "chain",
+    "retrieval": "retriever",
+}
+
+#: The first rule whose attribute is there decides.
+KIND_RULES: Final[tuple[KindRule, ...]] = (
+    KindRule(
+        "openinference",
+        "openinference.span.kind",
+        {
+            "llm": "llm",
+            "agent": "agent",
+            "tool": "tool",
+            "chain": "chain",
+            "retriever": "retriever",
+            "reranker": "retriever",
+            "embedding": "embedding",
+        },
+        otherwise="chain",
+    ),
+    KindRule(
+        "langfuse",
+        "langfuse.observation.type",
+        {
+            "generation": "llm",
+            "agent": "agent",
+            "tool": "tool",
+            "retriever": "retriever",
+            "embedding": "embedding",
+            "span": "chain",
+            "chain": "chain",
+        },
+        otherwise="other",
+    ),
+    KindRule(
+        "claude_code",
+        "span.type",
+        {"interaction": "agent", "llm_request": "llm", "tool": "tool"},
+        otherwise="other",
+        scope="com.anthropic.claude_code",
+    ),
+    KindRule(
+        "langsmith",
+        "langsmith.span.kind",
+        {
+            "llm": "llm",
+            "tool": "tool",
+            "retriever": "retriever",
+            "embedding": "embedding",
+            "chain": "chain",
+        },
+        otherwise="chain",
+    ),
+    # before traceloop: its spans of tools and models carry the operation too
+    KindRule("genai", "gen_ai.operation.name", _OPERATIONS),
+    KindRule(
+        "traceloop",
+        "traceloop.span.kind",
+        {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"},
+        otherwise="chain",
+    ),
+    KindRule(
+        "traceloop",
+        "llm.request.type",
+        {"chat": "llm", "completion": "llm", "embedding": "embedding", "rerank": "retriever"},
+    ),
+    KindRule("genai", "gen_ai.operation.name", {}, otherwise="chain"),
+    KindRule(
+        "vercel",
+        "ai.operationId",
+        {
+            "ai.generatetext.dogenerate": "llm",
+            "ai.streamtext.dostream": "llm",
+            "ai.generateobject.dogenerate": "llm",
+            "ai.streamobject.dostream": "llm",
+            "ai.toolcall": "tool",
+            "ai.embed.doembed": "embedding",
+            "ai.embedmany.doembed": "embedding",
+        },
+        otherwise="chain",
+    ),
+    KindRule("genai", "gen_ai.tool.name", {}, otherwise="tool"),
+    KindRule("genai", "gen_ai.request.model", {}, otherwise="llm"),
+    KindRule("genai", "gen_ai.agent.name", {}, otherwise="agent"),
+)
+
+#: Column (or a role of our own) to the attributes that tell it, best first.
+FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "model": (
+        "gen_ai.response.model",
+        "llm.model_name",
+        "gen_ai.request.model",
+        "embedding.model_name",
+        "langfuse.observation.model.name",
+        "ai.response.model",
+        "ai.model.id",
+        "model",
+    ),
+    "request_model": ("gen_ai.request.model",),
+    "provider": (
+        "gen_ai.provider.name",
+        "llm.provider",
+        "gen_ai.system",
+        "llm.system",
+        "ai.model.provider",
+    ),
+    "tokens_input": (
+        "gen_ai.usage.input_tokens",
+        "llm.token_count.prompt",
+        "gen_ai.usage.prompt_tokens",
+        "ai.usage.inputTokens",
+        "ai.usage.promptTokens",
+        "llm.usage.prompt_tokens",
+        "input_tokens",
+    ),
+    "tokens_output": (
+        "gen_ai.usage.output_tokens",
+        "llm.token_count.completion",
+        "gen_ai.usage.completion_tokens",
+        "ai.usage.outputTokens",
+        "ai.usage.completionTokens",
+        "llm.usage.completion_tokens",
+        "output_tokens",
+    ),
+    "tokens_cache_read": (
+        "gen_ai.usage.cache_read.input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+        "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "cache_read_tokens",
+    ),
+    "tokens_cache_write": (
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.details.cache_write_tokens",
+        "cache_creation_tokens",
+    ),
+    "tokens_reasoning": (
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+    ),
+    "usage": ("langfuse.observation.usage_details",),
+    "cost_usd": ("operation.cost", "llm.cost.total", "gen_ai.usage.cost"),
+    "finish_reason": (
+        "gen_ai.response.finish_reasons",
+        "llm.finish_reason",
+        "ai.response.finishReason",
+        "stop_reason",
+    ),
+    "response_id": ("gen_ai.response.id", "ai.response.id"),
+    "input_messages": (
+        "gen_ai.input.messages",
+        "pydantic_ai.all_messages",
+        "gen_ai.prompt",
+        "ai.prompt.messages",
+        "langfuse.observation.input",
+    ),
+    "output_messages": (
+        "gen_ai.output.messages",
+        "gen_ai.completion",
+        "langfuse.observation.output",
+    ),
+    "output_text": ("ai.response.text", "ai.response.object"),
+    "system": ("gen_ai.system_instructions",),
+    "tools": ("gen_ai.tool.definitions",),
+    "request": ("llm.invocation_parameters", "langfuse.observation.model.parameters"),
+    "tool_name": ("gen_ai.tool.name", "tool.name", "tool_name", "ai.toolCall.name"),
+    "tool_call_id": (
+        "gen_ai.tool.call.id",
+        "tool_call.id",
+        "tool_use_id",
+        "tool_call_id",
+        "ai.toolCall.id",
+    ),
+    "parameters": (
+        "gen_ai.tool.call.arguments",
+        "tool_arguments",
+        "tool_input",
+        "tool.parameters",
+        "ai.toolCall.args",
+        "full_command",
+    ),
+    "result": ("gen_ai.tool.call.result", "tool_response", "ai.toolCall.result"),
+    "input": (
+        "input.value",
+        "traceloop.entity.input",
+        "gen_ai.task.input",
+        "langfuse.observation.input",
+        "gen_ai.prompt",
+        "user_prompt",
+    ),
+    "output": (
+        "output.value",
+        "traceloop.entity.output",
+        "gen_ai.task.output",
+        "langfuse.observation.output",
+        "gen_ai.completion",
+        "final_result",
+    ),
+    "agent_name": (
+        "gen_ai.agent.name",
+        "agent.name",
+        "agent_name",
+        "crewai.agent.role",
+        "graph.node.id",
+    ),
+    "entity": ("traceloop.entity.name",),
+    "session_id": (
+        "gen_ai.conversation.id",
+        "session.id",
+        "langfuse.session.id",
+        "langsmith.metadata.session_id",
+        "langsmith.metadata.thread_id",
+        "traceloop.association.properties.session_id",
+        "traceloop.association.properties.thread_id",
+        "traceloop.association.properties.conversation_id",
+    ),
+    "error_type": ("error.type",),
+    "success": ("success",),
+    "ttft_s": ("gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token"),
+    "ttft_ms": ("ttft_ms", "ai.response.msToFirstChunk"),
+    "title": ("logfire.msg",),
+}
+#: Attribute to the fields that it may tell, each with its rank.
+READ_BY: Final[dict[str, tuple[tuple[str, int], ...]]] = {
+    key: tuple((name, keys.index(key)) for name, keys in FIELDS.items() if key in keys)
+    for key in {key for keys in FIELDS.values() for key in keys}
+}
+
+#: Beginnings of numbered attributes (`…N.rest`) to what they are pieces of.
+NUMBERED: Final[dict[str, str]] = {
+    "llm.input_messages.": "input_messages",
+    "gen_ai.prompt.": "input_messages",
+    "llm.output_messages.": "output_messages",
+    "gen_ai.completion.": "output_messages",
+    "llm.tools.": "tools",
+    "llm.request.functions.": "tools",
+    "gen_ai.usage.details.": "",
+}
+NUMBERED_STARTS: Final = tuple(NUMBERED)
+#: Beginning of the parameters of a request.
+REQUEST_START: Final = "gen_ai.request."
+
+#: Fields that belong to a kind of span; of other kinds they are attributes like any other.
+CALL_FIELDS: Final = frozenset(
+    {
+        "model",
+        "provider",
+        "tokens_input",
+        "tokens_output",
+        "tokens_cache_read",
+        "tokens_cache_write",
+        "tokens_reasoning",
+        "usage",
+        "cost_usd",
+        "finish_reason",
+        "response_id",
+        "input_messages",
+        "output_messages",
+        "output_text",
+        "system",
+        "tools",
+        "request",
+        "request_model",
+        "ttft_s",
+        "ttft_ms",
+        "input",
+        "output",
+    }
+)
+TOOL_FIELDS: Final = frozenset(
+    {"tool_name", "tool_call_id", "parameters", "result", "input", "output", "entity"}
+)
+AGENT_FIELDS: Final = frozenset({"input", "output", "entity"})
+ANY_FIELDS: Final = frozenset({"agent_name", "session_id", "error_type", "success", "title"})
+FIELDS_OF: Final[dict[Kind, frozenset[str]]] = {
+    "llm": CALL_FIELDS | ANY_FIELDS,
+    "embedding": CALL_FIELDS | ANY_FIELDS,
+    "tool": TOOL_FIELDS | ANY_FIELDS,
+    "retriever": TOOL_FIELDS | ANY_FIELDS,
+    "agent": AGENT_FIELDS | ANY_FIELDS,
+    "chain": ANY_FIELDS,
+    "other": ANY_FIELDS,
+}
+
+#: Providers as conventions name them to what price lists call them.
+PROVIDERS: Final[dict[str, str]] = {
+    "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "az.ai.openai": "azure",
+    "az.ai.inference": "azure",
+    "azure_openai": "azure",
+    "aws.bedrock": "aws",
+    "aws_bedrock": "aws",
+    "bedrock": "aws",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "vertex_ai": "google",
+    "vertexai": "google",
+    "gemini": "google",
+    "mistral_ai": "mistral",
+    "mistralai": "mistral",
+    "x_ai": "x-ai",
+    "xai": "x-ai",
+}
+
+#: Scopes whose counts of input leave out what came from the cache.
+WITHOUT_CACHED: Final = ("com.anthropic.claude_code",)
+
+#: Errors by which frameworks steer themselves: part of their class or message.
+CONTROL_FLOW: Final = ("ParentCommand", "GraphInterrupt", "GraphBubbleUp")
+
+#: Span events that say when the first piece of an answer came.
+FIRST_TOKEN_EVENTS: Final = frozenset(
+    {"First Token Stream Event", "gen_ai.content.completion.chunk", "ai.stream.firstChunk"}
+)
+#: Span events of which nothing is kept but what they are read for.
+DROPPED_EVENTS: Final = frozenset({"gen_ai.content.completion.chunk", "exception"})
+
+#: Span events and log records that hold one message of the conversation, to its role.
+MESSAGE_EVENTS: Final[dict[str, str]] = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+    "gen_ai.choice": "choice",
+}
+#: Those that hold the whole conversation in attributes, under the names of `FIELDS`.
+DETAIL_EVENTS: Final = frozenset(
+    {
+        "gen_ai.client.inference.operation.details",
+        "gen_ai.content.prompt",
+        "gen_ai.content.completion",
+    }
+)
+
+#: What a span's name says of an agent beside its name.
+AGENT_NAME_NOISE: Final = ("invoke_agent ", "agent run ", ".agent", "._execute_core", ".run")
+
+#: Value of `logfire.span_type` of a span that only announces another one.
+PENDING: Final = ("logfire.span_type", "pending_span")

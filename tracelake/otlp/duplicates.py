@@ -1,0 +1,77 @@
+"""Calls that two instrumentations, or an instrumentation and the SDK, told of.
+
+Two spans are taken for one call only on firm grounds: the provider's id of the answer with times
+that overlap (a replay gives the same id later), or a model call with no other one beside it inside
+another, of the same model and with no other counts. Neither copy is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tracelake.otlp.nodes import Node, Trace
+
+    Placed = tuple[Trace, Node]
+
+_KEPT_MAX: Final = 50_000
+
+
+class Answers:
+    """The calls by the provider's id of their answer, of all traces."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[str, Placed] = OrderedDict()
+
+    def other(self, response_id: str, trace: Trace, node: Node) -> Placed | None:
+        """The copy of a call that counts so far, None for a first one, which is remembered."""
+        held = self._by_id.get(response_id)
+        if held is None or held[1].span_id == node.span_id:
+            self._by_id[response_id] = (trace, node)
+            if len(self._by_id) > _KEPT_MAX:
+                self._by_id.popitem(last=False)
+            return None
+        if node.start >= held[1].end or held[1].start >= node.end:
+            return None
+        if better((trace, node), held)[0][1] is node:
+            self._by_id[response_id] = (trace, node)
+        return held
+
+
+def better(first: Placed, second: Placed) -> tuple[Placed, Placed]:
+    """The copy that tells more, and the other one; of equals the one that began first."""
+
+    def rank(placed: Placed) -> tuple[bool, bool, int, float]:
+        node = placed[1]
+        counted = node.tokens[0] is not None
+        return (node.agent is not None, counted, node.tells, -node.start.timestamp())
+
+    return (first, second) if rank(first) >= rank(second) else (second, first)
+
+
+def is_told_twice(inner: Node, outer: Node) -> bool:
+    """Whether the only model call inside another one is the same call.
+
+    It is when both name one model (a family and its dated version are one) and no other counts.
+    """
+    counts = [node.tokens for node in (inner, outer) if node.tokens != (None, None)]
+    if len(counts) == 2 and counts[0] != counts[1]:
+        return False
+    one, other = sorted((inner.model or "", outer.model or ""), key=len)
+    return other.startswith(one)
+
+
+def nested(trace: Trace, node: Node) -> tuple[Trace, Node] | None:
+    """The one call right inside or around a call that tells of the same."""
+    above = trace.nodes.get(node.parent_id or "")
+    if above is not None and above.kind == "llm":
+        alone = _calls_below(trace, above) == [node]
+        return (trace, above) if alone and is_told_twice(node, above) else None
+    inner = _calls_below(trace, node)
+    return (trace, inner[0]) if len(inner) == 1 and is_told_twice(inner[0], node) else None
+
+
+def _calls_below(trace: Trace, node: Node) -> list[Node]:
+    below = (trace.nodes[child_id] for child_id in trace.children.get(node.span_id, ()))
+    return [child for child in below if child.kind == "llm"]

@@ -1,0 +1,268 @@
+"""One OTLP span as one span event, by the tables of `conventions`.
+
+    events_of(spans) -> events      kind, columns and attributes; the tree is `assembly`'s
+
+Invariants:
+- Nothing of a span is lost: what no column takes stays in `attributes`; what two attributes say is
+  kept once.
+- Unknown is absent, never 0.
+"""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from tracelake.otlp import conventions as names
+from tracelake.otlp.calls import call_columns
+from tracelake.otlp.messages import parsed
+from tracelake.otlp.spans import STATUS_ERROR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracelake.model import EventType, Kind
+    from tracelake.otlp.spans import Attributes, OtlpSpan, Scope
+
+JsonEvent = dict[str, Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TYPES: Final[dict[str, EventType]] = {"llm": "llm_call", "tool": "tool_call"}
+_CALLS: Final = frozenset({"llm", "embedding"})
+_TOOLS: Final = frozenset({"tool", "retriever"})
+
+
+def moment(time_ns: int) -> datetime:
+    """Nanoseconds since 1970 as a time, UTC, to the microsecond."""
+    return _EPOCH + timedelta(microseconds=time_ns // 1000)
+
+
+def is_pending(span: OtlpSpan) -> bool:
+    """Whether a span only announces another one, which is to come."""
+    key, value = names.PENDING
+    return span.attributes.get(key) == value
+
+
+def kind_of(span: OtlpSpan) -> tuple[Kind, str | None]:
+    """Kind of a span, and the convention by which it was told; None for a span of none."""
+    attributes = span.attributes
+    for rule in names.KIND_RULES:
+        value = attributes.get(rule.key)
+        if value is None or not span.scope.name.startswith(rule.scope):
+            continue
+        kind = rule.kinds.get(str(value).lower()) or rule.otherwise
+        if kind is not None:
+            return kind, rule.convention
+    if any(key.startswith(("gen_ai.prompt.", "gen_ai.completion.")) for key in attributes):
+        return "llm", "genai"
+    return "other", None
+
+
+class Reading:
+    """The attributes of one span, sorted into what a table has a name for and the rest.
+
+    Attributes:
+        fields: Field of `conventions.FIELDS` to its value.
+        numbered: What numbered attributes are pieces of, to (path, value).
+        parameters: Of the request.
+        rest: All other attributes.
+    """
+
+    __slots__ = ("fields", "numbered", "parameters", "rest")
+
+    def __init__(self, attributes: Attributes, kind: Kind) -> None:
+        self.fields: dict[str, Any] = {}
+        self.numbered: dict[str, list[tuple[str, Any]]] = {}
+        self.parameters: dict[str, Any] = {}
+        self.rest: dict[str, Any] = {}
+        wanted = names.FIELDS_OF[kind]
+        ranks: dict[str, tuple[int, str]] = {}
+        read_by, is_call = names.READ_BY, kind in _CALLS
+        for key, value in attributes.items():
+            roles = read_by.get(key)
+            if roles is None:
+                self._unnamed(key, value, is_call=is_call)
+                continue
+            is_read = False
+            for name, rank in roles:
+                if name not in wanted or value is None or value == "":
+                    continue
+                held = ranks.get(name)
+                if held is None or rank < held[0]:
+                    if held is not None:  # told better by this one
+                        self.rest[held[1]] = attributes[held[1]]
+                    ranks[name], self.fields[name] = (rank, key), value
+                    is_read = True
+            if not is_read:
+                self.rest[key] = value
+        for name, (_, key) in ranks.items():
+            if name not in {"model", "request_model"}:
+                self.rest.pop(key, None)
+
+    def _unnamed(self, key: str, value: Any, *, is_call: bool) -> None:
+        if is_call and key.startswith(names.NUMBERED_STARTS):
+            start = next(start for start in names.NUMBERED_STARTS if key.startswith(start))
+            if what := names.NUMBERED[start]:
+                self.numbered.setdefault(what, []).append((key[len(start) :], value))
+                return
+        elif is_call and key.startswith(names.REQUEST_START):
+            self.parameters[key[len(names.REQUEST_START) :]] = value
+            return
+        self.rest[key] = value
+
+
+def event_of(span: OtlpSpan) -> JsonEvent:
+    """The event that tells all of a span; `parent_id` and `agent_name` as the span itself says."""
+    kind, convention = kind_of(span)
+    reading = Reading(span.attributes, kind)
+    fields, rest = reading.fields, reading.rest
+    start, end = moment(span.start_ns), moment(span.end_ns)
+    data: dict[str, Any] = {
+        "kind": kind,
+        "name": _text(fields.get("title")) or span.name,
+        "start_time": start,
+        "end_time": end,
+        "source": "otlp",
+        "evidence": "recorded",
+        "session_id": _text(fields.get("session_id")),
+    }
+    _tell_outcome(data, span, fields, rest)
+    if kind in _CALLS:
+        data.update(call_columns(span, kind, reading, start))
+    elif kind in _TOOLS:
+        data.update(_tool_columns(span, fields))
+        if kind == "tool" and data["tool_name"]:
+            data["name"] = data["tool_name"]
+    elif kind == "agent":
+        data.update(_agent_columns(fields))
+    agent = _text(fields.get("agent_name"))
+    if kind == "agent":
+        agent = agent or _agent_name(span, fields, rest)
+        data["name"] = agent
+    _tell_more(rest, span, convention)
+    data["attributes"] = rest
+    return {
+        "event_type": _TYPES.get(kind, "span"),
+        "trace_id": span.trace_id,
+        "span_id": span.span_id,
+        "parent_id": span.parent_id,
+        "timestamp": end,
+        "agent_name": agent,
+        "data": data,
+    }
+
+
+def events_of(spans: Iterable[OtlpSpan]) -> list[JsonEvent]:
+    """The events of spans in order, without those that only announce another one."""
+    return [event_of(span) for span in spans if not is_pending(span)]
+
+
+def _tell_outcome(
+    data: dict[str, Any], span: OtlpSpan, fields: dict[str, Any], rest: dict[str, Any]
+) -> None:
+    data["status"] = "ok"
+    success = fields.get("success")
+    if span.status != STATUS_ERROR and success not in (False, "false"):
+        return
+    raised = next((e.attributes for e in span.events if e.name == "exception"), {})
+    error_type = fields.get("error_type") or raised.get("exception.type")
+    error = span.status_message or raised.get("exception.message") or rest.get("error")
+    told = f"{error_type} {str(error)[:200]}"
+    if any(name in told for name in names.CONTROL_FLOW):
+        rest["control_flow"] = error_type or error
+        return
+    data["status"] = "error"
+    data["error_type"] = _text(error_type)
+    data["error"] = _text(error) or "the span ended in an error without a message"
+    if stack := raised.get("exception.stacktrace"):
+        rest["stacktrace"] = stack
+
+
+def _tool_columns(span: OtlpSpan, fields: dict[str, Any]) -> dict[str, Any]:
+    result = fields.get("result", fields.get("output"))
+    return {
+        "tool_name": _text(fields.get("tool_name") or fields.get("entity")) or span.name,
+        "tool_call_id": _text(fields.get("tool_call_id")),
+        "parameters": parsed(fields.get("parameters", fields.get("input"))),
+        "result": result if isinstance(result, str) or result is None else _plain(result),
+    }
+
+
+def _agent_columns(fields: dict[str, Any]) -> dict[str, Any]:
+    output = fields.get("output")
+    return {
+        "response": output if isinstance(output, str) or output is None else _plain(output),
+        "task": fields.get("input"),
+    }
+
+
+def _agent_name(span: OtlpSpan, fields: dict[str, Any], rest: dict[str, Any]) -> str:
+    """What an agent without an attribute for it is called."""
+    about: Any = parsed(rest.get("metadata"))
+    if isinstance(about, dict):  # LangGraph calls each agent's node alike, and says whose it is
+        path = str(about.get("langgraph_checkpoint_ns") or "")
+        node = path.partition("|")[0].partition(":")[0] if "|" in path else ""
+        if node:
+            return node
+    if entity := _text(fields.get("entity")):
+        return entity
+    name = _text(fields.get("title")) or span.name
+    name = "claude-code" if name == "claude_code.interaction" else name
+    for noise in names.AGENT_NAME_NOISE:
+        name = name.replace(noise, "")
+    return name.strip() or span.name or "agent"
+
+
+def _tell_more(rest: dict[str, Any], span: OtlpSpan, convention: str | None) -> None:
+    """What has no column: where a span comes from, its events and links."""
+    rest["otlp_name"] = span.name
+    rest.update(_about(span.scope))
+    if convention is not None:
+        rest["convention"] = convention
+    events = [
+        {"name": event.name, "time": moment(event.time_ns), **_some(event.attributes)}
+        for event in span.events
+        if event.name not in names.DROPPED_EVENTS and event.name not in names.MESSAGE_EVENTS
+    ]
+    if events:
+        rest["events"] = events
+    if span.links:
+        rest["links"] = [
+            {"trace_id": link.trace_id, "span_id": link.span_id, **_some(link.attributes)}
+            for link in span.links
+        ]
+    if span.dropped_attributes:
+        rest["dropped_attributes"] = span.dropped_attributes
+
+
+def _some(attributes: Attributes) -> dict[str, Any]:
+    return {"attributes": attributes} if attributes else {}
+
+
+def _about(scope: Scope) -> dict[str, Any]:
+    found: dict[str, Any] = {"scope": scope.name} if scope.name else {}
+    if scope.version:
+        found["scope_version"] = scope.version
+    if scope.attributes:
+        found["scope_attributes"] = scope.attributes
+    if scope.resource:
+        found["resource"] = scope.resource
+    return found
+
+
+def _text(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else _plain(value)
+
+
+@functools.cache
+def _dumps() -> Any:
+    import orjson
+
+    return orjson.dumps
+
+
+def _plain(value: Any) -> str:
+    return _dumps()(value, default=str).decode()
