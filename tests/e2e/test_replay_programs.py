@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.replay_support import PARALLEL, SEQUENTIAL, TIMEOUT_S, Stage, staged, write_program
+from tests.e2e.replay_support import (
+    PARALLEL,
+    SEQUENTIAL,
+    TIMEOUT_S,
+    Stage,
+    environment,
+    staged,
+    write_program,
+)
 from tracelake.demo.launch import copy_repository
 from tracelake.replay import tree
 from tracelake.replay.checkpoints import find_checkpoint, set_checkpoint
@@ -145,6 +154,28 @@ def test_an_edited_result_of_a_tool_is_what_the_model_is_told(stage: Stage, demo
     assert (shown["result"], shown["match"]) == (told, "edited")
     row = next(r for r in _compare(stage, demo, state.run_id).rows if r.before == tool["span_id"])
     assert (row.status, row.parts, row.after) == ("changed", ("output",), shown["span_id"])
+
+
+def test_a_recorded_run_is_launched_again(stage: Stage, folder: Path) -> None:
+    """The same command in the same folder and environment, live, linked to the run it repeats."""
+    source = SEQUENTIAL + "print(__import__('os').environ['GREETING'])"
+    cwd = write_program(folder / "again", source)
+    first = stage.record(cwd, sys.executable, "agent.py", GREETING="good day")
+    asked = len(stage.calls())
+    tracelake = [sys.executable, "-m", "tracelake.cli", "run", "--json", "--lake", stage.lake.path]
+    options = {"cwd": folder, "env": environment(), "capture_output": True, "text": True}
+    ran = subprocess.run([*tracelake, "--again", first], check=True, timeout=120, **options)
+    *_, greeting, told = ran.stdout.splitlines()
+    assert greeting == "good day"
+    again = json.loads(told)
+    assert (again["again"], again["exit_code"], again["llm_calls"]) == (first, 0, 3)
+    assert len(stage.calls()) - asked == 3
+    listed = subprocess.run([*tracelake, "--list"], check=True, timeout=60, **options).stdout
+    runs = {run["run_id"]: run for run in map(json.loads, listed.splitlines())}
+    repeated, original = runs[again["trace_id"]], runs[first]
+    assert repeated["forked_from_run_id"] == first
+    assert (repeated["command"], repeated["cwd"]) == (original["command"], original["cwd"])
+    assert repeated["fork"] is None
 
 
 def test_two_forks_at_once_do_not_mix(stage: Stage, demo: str) -> None:
