@@ -37,12 +37,14 @@ class LiveTrace:
         trace_id: The trace.
         epoch: Names this graph's life; positions and sequence numbers of another are void.
         touched: When somebody last asked for it, by the hub's clock.
+        changed: When news of it last came, by `time.monotonic`.
     """
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
         self.epoch = uuid.uuid4().hex[:12]
         self.touched = 0.0
+        self.changed = 0.0
         self._graph = GraphBuilder(trace_id, stack_after=STACK_AFTER)
         self._spans: dict[str, FoldedSpan | dict[str, Any]] = {}
         self._early: list[Mapping[str, Any]] | None = []  # events that came before `load` was done
@@ -147,6 +149,8 @@ class LiveTrace:
             wake()
 
     def _fold(self, events: Sequence[Mapping[str, Any]]) -> None:
+        if events:
+            self.changed = time.monotonic()
         changed: dict[str, None] = {}
         for event in events:
             span_id = event["span_id"]

@@ -9,8 +9,8 @@ from app.components import detail, empty, live_bar, plain_detail, simple_graph
 from app.components.graph import chosen_node, graph, peek, take_action
 
 POLL_S = 1.0
-HEARTBEAT_S = 3.0
-HEIGHT = "clamp(420px, calc(100vh - 178px), 1600px)"
+HEARTBEAT_S = 10.0
+HEIGHT = "clamp(420px, calc(100vh - 154px), 1600px)"
 
 
 def main() -> None:

@@ -219,6 +219,32 @@ def test_eight_tabs_are_live_at_once(page: Page, served: tuple[Lake, str]) -> No
         tab.wait_for_function(f"({COUNT_NODES})() === 3")
 
 
+def test_two_runs_at_once_do_not_mix(page: Page, served: tuple[Lake, str]) -> None:
+    """Two programs write at the same time; each page shows its own run, and so does a switch."""
+    lake, base = served
+    pages = {"left": page, "right": page.context.new_page()}
+    runs = {name: Run(lake, name) for name in pages}
+    for name, tab in pages.items():
+        show(tab, base, name)
+    for index in range(20):
+        for name, run in runs.items():
+            run.call(f"{name}-{index}", agent=f"agent {name}", model=f"model {name}")
+    told = f"() => [...new Set({GRAPH}.view.cy.nodes().map((n) => n.data('span_id')))].sort()"
+    expected = {
+        name: sorted(["root", *(f"{name}-{index}" for index in range(20))]) for name in pages
+    }
+    for name, tab in pages.items():
+        tab.wait_for_function(f"({COUNT_NODES})() === 41")
+        assert tab.evaluate(told) == expected[name]
+    page.get_by_role("combobox").first.click()
+    page.get_by_role("option").filter(has_text="right").first.click()
+    page.wait_for_url("**trace=right*")
+    page.wait_for_function(
+        f"(wanted) => String(({told})()) === wanted", arg=",".join(expected["right"])
+    )
+    assert page.evaluate(MOUNTS) == 1
+
+
 def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Path) -> None:
     """A restarted server is found again without a reload; what was missed is there."""
     path = tmp_path / "lake"

@@ -209,7 +209,8 @@ class LiveGraph {
 
   drawState() {
     const over = this.status !== "running";
-    this.ticker.show(!over);
+    this.ticker.show(!over && Boolean(this.epoch));
+    this.parts.follow.hidden = over && Boolean(this.epoch);
     const settled = over && (this.state === "live" || this.state === "unreachable");
     showState(this.parts, settled ? (this.status === "error" ? "failed" : "done") : this.state);
   }

@@ -7,6 +7,8 @@ import { h } from "../shared/dom.js";
 const TICK_MS = 140;
 const SLOW_TICK_MS = 700;
 const LARGE = 300;
+/** Without news for so long signs of life come slowly: waiting should cost next to nothing. */
+const REST_MS = 5000;
 /** Rings at once: each costs the compositor a layer. Nodes beyond show their border only. */
 const MAX_RINGS = 10;
 
@@ -19,8 +21,11 @@ export class Motion {
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
   }
 
-  /** Look again at what is running. */
+  /** There is news: look again at what is running. */
   update() {
+    this.layer.classList.remove("resting");
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.rest(), REST_MS);
     const running = this.cy
       .nodes('[status="running"][type!="response"]')
       .filter((node) => !node.hasClass("folded"))
@@ -39,12 +44,19 @@ export class Motion {
     }
     this.place();
     this.edges = this.cy.edges('[status="running"]');
-    const pace = this.still.matches || this.edges.empty() ? 0 : this.pace();
-    if (pace !== this.pacing) {
-      clearInterval(this.timer);
-      this.pacing = pace;
-      if (pace) this.timer = setInterval(() => this.tick(), pace);
-    }
+    this.setPace(this.still.matches || this.edges.empty() ? 0 : this.pace());
+  }
+
+  rest() {
+    this.layer.classList.add("resting");
+    if (this.pacing) this.setPace(SLOW_TICK_MS);
+  }
+
+  setPace(pace) {
+    if (pace === this.pacing) return;
+    clearInterval(this.timer);
+    this.pacing = pace;
+    if (pace) this.timer = setInterval(() => this.tick(), pace);
   }
 
   place() {
@@ -70,6 +82,7 @@ export class Motion {
 
   stop() {
     clearInterval(this.timer);
+    clearTimeout(this.resting);
     this.pacing = 0;
   }
 }

@@ -2,7 +2,8 @@
 // takes long is drawn once with room around it and then moved while the view is panned.
 //
 // Cytoscape looks at every element for every frame. Here its renderer gets the elements of the
-// window from a grid instead. What it draws, and how sharp, is the same.
+// window from a grid instead. What it draws, and how sharp, is the same. Its loop, which runs for
+// every frame of the screen, sleeps while nothing changes.
 
 const FEW = 300; // elements: fewer are looked through as fast
 const CELL = 500; // pixels of the drawing
@@ -13,12 +14,16 @@ const SLOW_MS = 5;
 const ROOM = 360;
 /** The picture is drawn anew where it is once the view rested this long. */
 const REST_MS = 140;
+/** The loop goes on this long after the last change, to sharpen what was drawn in haste. */
+const AWAKE_MS = 1500;
 /** More elements than this are animated without their edges. */
 const MANY = 700;
 
 export class Painter {
-  constructor(cy) {
+  /** @param onMoving Called with whether a picture is moved from now on. */
+  constructor(cy, onMoving) {
     this.cy = cy;
+    this.onMoving = onMoving;
     this.renderer = cy.renderer();
     this.raft = this.buildRaft();
     this.takeOver();
@@ -36,8 +41,13 @@ export class Painter {
 
   takeOver() {
     const { renderer } = this;
-    const { render, notify } = renderer;
+    const { render, notify, redraw } = renderer;
+    renderer.redraw = (options) => {
+      this.wake();
+      redraw.call(renderer, options);
+    };
     renderer.notify = (name, elements) => {
+      this.wake();
       if (name !== "viewport") {
         this.grid = null;
         this.drawn = null;
@@ -99,6 +109,7 @@ export class Painter {
     raft.shown = toRaft;
     raft.canvas.hidden = !toRaft;
     for (const canvas of raft.under) canvas.style.visibility = toRaft ? "hidden" : "";
+    this.onMoving(toRaft);
   }
 
   /** The view rests, or changed otherwise: the real drawing follows in this very frame. */
@@ -132,8 +143,35 @@ export class Painter {
     return [...found].sort((a, b) => a - b).map((at) => elements[at]);
   }
 
+  /** Something changes, or is going to be animated: frames are drawn again. */
+  wake() {
+    clearTimeout(this.dozing);
+    this.dozing = setTimeout(() => this.doze(), AWAKE_MS);
+    if (!this.isAsleep && !this.isFallingAsleep) return;
+    const { renderer } = this;
+    cancelAnimationFrame(this.isFallingAsleep);
+    renderer.destroyed = false;
+    if (this.isAsleep) {
+      renderer.renderLoopStarted = false;
+      renderer.startRenderLoop();
+    }
+    this.isAsleep = this.isFallingAsleep = false;
+  }
+
+  /** End the renderer's loop, which looks at each frame whether its renderer still is. */
+  doze() {
+    const { renderer } = this;
+    if (renderer.destroyed) return;
+    renderer.destroyed = true;
+    this.isFallingAsleep = requestAnimationFrame(() => {
+      this.isFallingAsleep = false;
+      this.isAsleep = true;
+    });
+  }
+
   stop() {
     clearTimeout(this.resting);
+    clearTimeout(this.dozing);
   }
 }
 

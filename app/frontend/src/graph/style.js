@@ -223,6 +223,7 @@ function stateRules(theme) {
         "z-index": 10,
       },
     },
+    { selector: 'node[type="orchestrator"], node[type="agent"]', style: { "underlay-shape": "ellipse" } },
     { selector: 'node[status="error"]:selected', style: { "border-color": theme.red } },
     { selector: "node.match", style: { "underlay-color": "#facc15", "underlay-opacity": 0.45, "underlay-padding": 6 } },
     {

@@ -95,11 +95,20 @@ export class Timeline {
 
   tick() {
     const wanted = this.running > 0;
-    if (wanted && !this.timer) this.timer = setInterval(() => !document.hidden && !this.box.hidden && this.draw(), TICK_MS);
+    if (wanted && !this.timer) this.timer = setInterval(() => !document.hidden && !this.box.hidden && this.advance(), TICK_MS);
     if (!wanted && this.timer) {
       clearInterval(this.timer);
       this.timer = null;
     }
+  }
+
+  /** Time went on: running bars grow, and now and then the axis does. */
+  advance() {
+    const [, to] = this.range();
+    if (!this.extent || to !== this.extent[1]) return this.draw();
+    const span = to - this.extent[0];
+    for (const bar of this.inner.querySelectorAll(".tl-bar-mark.running"))
+      bar.style.width = `${((Date.now() - Number(bar.dataset.start)) / span) * 100}%`;
   }
 
   select(id) {
@@ -115,7 +124,11 @@ export class Timeline {
 
   range() {
     const from = this.first;
-    return [from, Math.max(from + 1, this.last, this.running ? Date.now() : 0)];
+    if (!this.running) return [from, Math.max(from + 1, this.last)];
+    // while a run goes on the axis grows in steps: between them only running bars change
+    const span = Math.max(1000, Date.now() - from, this.last - from);
+    const step = niceStep(span / 10);
+    return [from, from + Math.ceil(span / step) * step];
   }
 
   draw() {
@@ -137,7 +150,7 @@ export class Timeline {
   row(data, at, from, span) {
     const end = data.end_ms ?? (data.status === "running" ? Date.now() : data.start_ms);
     const percent = (ms) => `${(ms / span) * 100}%`;
-    const bar = h("i", { class: `tl-bar-mark ${data.type} ${data.status}` });
+    const bar = h("i", { class: `tl-bar-mark ${data.type} ${data.status}`, dataset: { start: data.start_ms } });
     bar.style.left = percent(data.start_ms - from);
     bar.style.width = `max(3px, ${percent(end - data.start_ms)})`;
     if (data.ttft_ms && end > data.start_ms) {

@@ -38,7 +38,7 @@ export class View {
       selectionType: "single",
       style: [],
     });
-    this.painter = new Painter(this.cy);
+    this.painter = new Painter(this.cy, (moving) => stage.classList.toggle("moving", moving));
     this.filter = new Filter(this.cy);
     this.stacks = new Stacks(this.cy, this.lanes);
     this.collapse = new Collapse(this.cy, this.lanes.lanes, this.stacks);
@@ -278,6 +278,7 @@ export class View {
   }
 
   animate(target, duration = MOVE_MS) {
+    this.painter.wake();
     this.cy.stop();
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) duration = 0;
     if (duration) this.cy.animate(target, { duration, easing: "ease-in-out-cubic", queue: false });
@@ -359,6 +360,7 @@ export class View {
   /** Move all nodes smoothly to `places`, or to their own in the lanes. */
   move(places) {
     const { cy } = this;
+    this.painter.wake();
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches || cy.nodes().length > 400;
     cy.nodes().forEach((node) => {
       const at = places?.[node.id()];
