@@ -14,6 +14,7 @@ from tests.e2e.browser import free_port, open_browser, running_app
 from tests.e2e.replay_support import Stage, staged
 from tests.support import eventually
 from tracelake.demo.launch import copy_repository
+from tracelake.replay.checkpoints import checkpoints_of
 from tracelake.replay.fork import forks_of
 
 if TYPE_CHECKING:
@@ -50,11 +51,17 @@ def app(stage: Stage, folder: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def demo(stage: Stage, folder: Path) -> str:
+    """A recorded run of the demo program; its trace id."""
+    return stage.record(copy_repository(folder / "demo"), *DEMO)
+
+
 def test_an_edited_answer_is_followed_to_the_changed_output(
-    stage: Stage, app: str, folder: Path
+    stage: Stage, app: str, demo: str
 ) -> None:
     """The plan names the tools, counts rise, and the change stands on the graph and as text."""
-    trace_id = stage.record(copy_repository(folder / "demo"), *DEMO)
+    trace_id = demo
     coder = stage.spans(trace_id, kind="agent", agent_name="coder")[0]["span_id"]
     asked = len(stage.calls())
     with open_browser() as page:
@@ -72,7 +79,7 @@ def test_an_edited_answer_is_followed_to_the_changed_output(
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("run_tests")
         dialog.get_by_role("button", name="Start").click()
-        expect(page.get_by_text(re.compile(r"^edited 1$")).first).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^edited 1$")).first).to_be_visible(timeout=90_000)
         expect(page.get_by_text(re.compile("^done$")).first).to_be_visible(timeout=90_000)
         added = page.locator(".tl-diff ins").filter(has_text="somewhere else entirely")
         expect(added.first).to_be_visible()
@@ -90,19 +97,62 @@ def test_an_edited_answer_is_followed_to_the_changed_output(
     assert len(stage.calls()) - asked == fork["counts"]["live"]
 
 
-def test_the_page_says_why_a_trace_cannot_be_run_again(stage: Stage, app: str) -> None:
-    """A trace without a recorded command opens, and tells what to do."""
-    stage.lake.append(
-        {
-            "event_type": "llm_call",
-            "trace_id": "no-command",
-            "span_id": "lonely",
-            "timestamp": "2026-11-22T00:00:00Z",
-            "agent_name": "solo",
-            "data": {"response": "hello", "model": "gpt-4o", "duration_ms": 1.0},
-        }
-    )
+def test_a_checkpoint_brings_its_edit_back_and_the_conversation_is_replayed_from_it(
+    stage: Stage, app: str, demo: str
+) -> None:
+    """Set at a tool with another result; later opened; the calls after it are issued again."""
+    tool = stage.spans(demo, kind="tool", tool_name="run_tests")[0]["span_id"]
+    with open_browser() as page:
+        page.goto(f"{app}/replay?trace={demo}&span={tool}")
+        result = page.get_by_role("textbox", name="Result of this step")
+        result.fill("All 8 tests passed, slowly.")
+        result.press("Control+Enter")
+        page.get_by_role("button", name="Checkpoints").click()
+        page.get_by_role("textbox", name="Name of a new checkpoint here").fill("slow tests")
+        page.get_by_role("button", name="Set checkpoint").click()
+        expect(page.get_by_role("button", name="Checkpoints (1)")).to_be_visible()
+        eventually(lambda: checkpoints_of(stage.lake, demo))
+    with open_browser() as page:
+        page.goto(f"{app}/replay?trace={demo}")
+        page.get_by_role("button", name="Checkpoints (1)").click()
+        page.get_by_role("button", name="slow tests").click()
+        result = page.get_by_role("textbox", name="Result of this step")
+        expect(result).to_have_value("All 8 tests passed, slowly.")
+        page.get_by_text("The conversation", exact=True).click()
+        page.get_by_role("button", name="Replay the conversation").click()
+        expect(page.get_by_text(re.compile("^done$")).first).to_be_visible(timeout=90_000)
+        expect(page.get_by_text(re.compile(r"^live \d+$")).first).to_be_visible()
+        page.get_by_role("tab", name="Calls").click()
+        expect(page.get_by_text(re.compile("^llm orchestrator:")).first).to_be_visible()
+    record = forks_of(stage.lake, demo)[-1]
+    assert (record.fork or {})["kind"] == "conversation"
+    calls = stage.spans(record.run_id, kind="llm")
+    assert "passed, slowly" in calls[0]["messages"]
+    assert {call["forked_from_trace_id"] for call in calls} == {demo}
+
+
+def test_a_trace_without_a_command_offers_its_conversation(stage: Stage, app: str) -> None:
+    """What a Tracer wrote down can be edited and replayed, though no program can run again."""
+    data = {
+        "response": "hello",
+        "model": "gpt-4o",
+        "provider": "openai",
+        "messages": [{"role": "user", "content": "Greet me."}],
+        "duration_ms": 1.0,
+    }
+    event = {"event_type": "llm_call", "trace_id": "no-command", "span_id": "lonely"}
+    moment = "2026-11-22T00:00:00Z"
+    stage.lake.append({**event, "timestamp": moment, "agent_name": "solo", "data": data})
     eventually(lambda: stage.spans("no-command"))
     with open_browser() as page:
         page.goto(f"{app}/replay?trace=no-command")
-        expect(page.get_by_text(re.compile("no recorded exchanges"))).to_be_visible()
+        expect(page.get_by_text("No command is recorded with this trace")).to_be_visible()
+        answer = page.get_by_role("textbox", name="Answer of this step")
+        expect(answer).to_have_value("hello")
+        start = page.get_by_role("button", name="Replay the conversation")
+        expect(start).to_be_disabled()
+        answer.fill("good morning")
+        answer.press("Control+Enter")
+        start.click()
+        expect(page.get_by_text(re.compile("^done$")).first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(re.compile("good morning")).first).to_be_visible()
