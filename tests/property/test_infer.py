@@ -25,6 +25,7 @@ PROGRAMS = st.recursive(
     max_leaves=12,
 )
 CALL_MS = 30
+PEERS_START_MS = 500.0
 
 
 class Run:
@@ -36,13 +37,16 @@ class Run:
         answered: Tool spans whose result was sent.
     """
 
-    def __init__(self, program: list[Any], *, same_prompts: bool) -> None:
+    def __init__(self, *programs: list[Any], same_prompts: bool, apart_ms: int = 0) -> None:
         self.script = Script()
         self.maker: dict[str, int] = {}
         self.via: dict[int, str | None] = {}
         self.answered: set[str] = set()
         self._same_prompts = same_prompts
-        self._play(program, 0, 0.0, None)
+        clock = 0.0
+        for program in programs:
+            self._play(program, len(self.via), clock, None)
+            clock = (clock or PEERS_START_MS) + apart_ms
 
     def _play(
         self, program: list[Any], number: int, clock: float, via: str | None
@@ -110,7 +114,11 @@ def assert_is_the_truth(run: Run, spans: Spans) -> None:
     assert all(len(ids) == 1 for ids in by_number.values())
     assert len({next(iter(ids)) for ids in by_number.values()}) == len(by_number)
     for number, ids in by_number.items():
-        assert spans[next(iter(ids))]["parent_id"] == run.via[number]
+        above = spans.above(spans[next(iter(ids))])
+        if run.via[number] is None:
+            assert above is None or above is spans.root
+        else:
+            assert above is spans[str(run.via[number])]
     assert {s["span_id"] for s in spans.of("tool") if s["result"] is not None} == run.answered
     assert all(span["status"] == "ok" for span in spans.values())
 
@@ -119,6 +127,22 @@ def assert_is_the_truth(run: Run, spans: Spans) -> None:
 @given(RUNS)
 def test_the_tree_of_any_program_is_found(run: Run) -> None:
     """Nested and parallel delegation, equal prompts or not: each agent hangs where it belongs."""
+    assert_is_the_truth(run, run.script.spans())
+
+
+#: The first program shows that reading a file starts no agent; the others begin together.
+PEERS = st.builds(
+    lambda programs, same, apart: Run([[5]], *programs, same_prompts=same, apart_ms=apart),
+    st.lists(PROGRAMS, min_size=2, max_size=3),
+    st.booleans(),
+    st.integers(1, CALL_MS // 3),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PEERS)
+def test_programs_side_by_side_in_one_process_stay_apart(run: Run) -> None:
+    """Agents that code starts at once, of one prompt or not, each with agents of its own."""
     assert_is_the_truth(run, run.script.spans())
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from tracelake.infer.identity import is_generic, is_same_persona
+from tracelake.infer.lifecycle import is_busy
 from tracelake.infer.names import name_from_arguments, name_from_tool, name_words, says_whom
 from tracelake.infer.phrases import embedded_json, words_of
 from tracelake.infer.state import Evidence
@@ -231,9 +232,9 @@ def waiting_tool(
 ) -> ToolCall | None:
     """The tool call that a conversation without any repeated words was probably started by.
 
-    It is one that has no result yet, of the innermost agent that waits, and whose like was not
-    seen to return without starting an agent; None when several unrelated agents wait, or the one
-    that waits is the same persona.
+    It is one that has no result yet, of the innermost agent that waits, whose like was not seen to
+    return without starting an agent, and for which no agent is known to be at work; None when
+    several unrelated agents wait, or the one that waits is the same persona.
     """
     waiting = [agent for agent in agents if agent.awaiting]
     innermost = [a for a in waiting if not any(_is_ancestor(a, b) for b in waiting if b is not a)]
@@ -241,7 +242,8 @@ def waiting_tool(
         return None
     words = {word.lower() for text in messages for word in words_of(text[:20_000])}
     leaves = innermost[0].trace.leaf_tools
-    tools = [tool for tool in innermost[0].awaiting.values() if tool.name not in leaves]
+    awaiting = [tool for tool in innermost[0].awaiting.values() if tool.name not in leaves]
+    tools = [t for t in awaiting if not any(is_busy(c) and not c.is_weak for c in t.children)]
     ranked = (
         (_named_share(t, persona), _shared(t, words), not t.children, -tool_ordinal(t), t)
         for t in tools

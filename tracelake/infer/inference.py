@@ -178,6 +178,8 @@ class Inference:
             )
             if placement.parent is not None and placement.origin:
                 placement.parent.started[placement.origin] = agent
+            if placement.via is not None and not placement.is_weak:
+                told += tree.release_guesses(placement.via, agent, asked.start)
             if placement.is_weak or placement.parent is None:
                 agent.is_weak = placement.is_weak
                 trace.loose[agent.span_id] = agent

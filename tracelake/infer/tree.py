@@ -229,6 +229,16 @@ def hang_at_top(agent: Agent, evidence: Evidence, at: datetime) -> list[JsonEven
     return [*told, events.agent_amended(agent, at)]
 
 
+def release_guesses(tool: ToolCall, child: Agent, at: datetime) -> list[JsonEvent]:
+    """Let go of those that only time had linked to a tool call, now that its agent is known.
+
+    One that is not in flight may have been asked something before the agent was.
+    """
+    guesses = [a for a in tool.children if a is not child and a.is_weak and a.in_flight]
+    evidence = Evidence("overlap", 0.5)
+    return [event for agent in guesses for event in hang_at_top(agent, evidence, at)]
+
+
 def _detach(agent: Agent) -> None:
     if agent.via is not None:
         agent.via.children.remove(agent)

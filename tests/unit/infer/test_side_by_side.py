@@ -246,3 +246,16 @@ def test_a_neighbour_that_began_before_an_answer_was_not_started_by_it() -> None
     second = script.call(5, 60, [text], [DONE], system="Extract names.")
     spans = script.spans()
     assert under(spans, first) is under(spans, second) is spans.root
+
+
+def test_a_guess_by_time_gives_way_to_the_agent_that_the_words_show() -> None:
+    """A neighbour that began while a call waited is not the call's, once its agent is there too."""
+    script = Script()
+    task = "Count the parcels in the north depot."
+    first = script.call(0, 10, [QUESTION], [use("c", "delegate", task=task)])
+    before = script.call(20, 90, [say("user", "Something.")], [DONE], system="You are the watcher.")
+    sub = script.call(30, 80, [say("user", task)], [DONE], system=RESEARCHER)
+    after = script.call(40, 90, [say("user", "Else.")], [DONE], system="You are the guard.")
+    spans = script.spans()
+    assert spans.agent_of(sub)["parent_id"] == derived_id(first, "tool", 0)
+    assert under(spans, before) is under(spans, after) is spans.root
