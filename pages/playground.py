@@ -72,6 +72,7 @@ def render_editors(bench: workbench.Workbench, run: _Run) -> None:
     What is typed into one is taken in by these alone, so that typing is not held up; the rest of
     the page is drawn again only when it would show something else.
     """
+    editor.reserve_places(bench)
     editor.render_system(bench)
     editor.render_messages(bench)
     editor.render_tools(bench)

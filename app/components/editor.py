@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app.components import text
-from app.components.text_editor import render_text_editor
+from app.components.text_editor import render_text_editor, reserve_heights
 from tracelake.playground.draft import MAX_TOKENS_KEY, PLAIN_PARAMETERS
 from tracelake.playground.fields import ROLES, as_list, dump, fields_of, role_of
 
@@ -65,6 +65,15 @@ def render_messages(bench: Workbench) -> None:
     )
     with title:
         _title(bench, "Messages", "messages")
+
+
+def reserve_places(bench: Workbench) -> None:
+    """Keep the place of the editors until they are there, so that nothing jumps then."""
+    texts = {"system": bench.draft.system}
+    for index, message in enumerate(as_list(bench.draft.api, bench.draft.messages)):
+        for number, piece in enumerate(fields_of(message)):
+            texts[f"piece-{index}-{number}"] = piece.value
+    reserve_heights(texts)
 
 
 def render_tools(bench: Workbench) -> None:

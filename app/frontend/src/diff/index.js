@@ -55,7 +55,7 @@ class Diff {
   row([kind, ...content]) {
     if (kind === "same") return pair(kind, ...twice(() => blocks(content[0])));
     if (kind === "folded") return this.fold(...content);
-    return pair(kind, ...content.map((pieces, side) => pieces.flatMap((p) => this.piece(p, side))));
+    return pair(kind, ...content.map((pieces, side) => this.side(pieces, side)));
   }
 
   /** A stretch without a difference, behind a button that shows it. */
@@ -70,6 +70,12 @@ class Diff {
       button.replaceWith(open());
     });
     return button;
+  }
+
+  side(pieces, side) {
+    const [last] = pieces.at(-1) ?? [""];
+    const parts = pieces.flatMap((piece) => this.piece(piece, side));
+    return last.endsWith("\n") ? [...parts, "\n"] : parts;
   }
 
   piece([text, number], side) {
@@ -128,13 +134,18 @@ function twice(make) {
 /** Lines as blocks, so that those out of sight cost nothing. */
 function blocks(text) {
   const lines = text.split("\n");
-  if (lines.length <= BLOCK_LINES * 2) return [text];
+  if (lines.length <= BLOCK_LINES * 2) return [ended(text)];
   const found = [];
   for (let start = 0; start < lines.length; start += BLOCK_LINES) {
     const part = lines.slice(start, start + BLOCK_LINES).join("\n");
-    found.push(h("div", { class: "tl-block" }, part));
+    found.push(h("div", { class: "tl-block" }, ended(part)));
   }
   return found;
+}
+
+/** A last line that is empty is drawn only with a break after it. */
+function ended(text) {
+  return text.endsWith("\n") ? `${text}\n` : text;
 }
 
 function marked(text, number, side) {
