@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from benchmarks import lake_data
 from benchmarks.report import progress
 from tracelake import Lake
@@ -68,11 +70,12 @@ def sizes(report: Report, root: Path, scale: float) -> None:
             "bytes", f"{name}: sealing", seals=len(reports), jsonl_per_s_mb=raw / 1e6 / seconds,
             spans_per_s=int(spans / seconds), all_s=seconds,
         )  # fmt: skip
-        report.line(
-            "bytes", f"{name}: compaction", files=merged.files_before,
-            jsonl_per_s_mb=raw / 1e6 / merged.seconds, spans_per_s=int(spans / merged.seconds),
-            all_s=merged.seconds,
-        )  # fmt: skip
+        if merged.merges:
+            report.line(
+                "bytes", f"{name}: compaction", files=merged.files_before,
+                jsonl_per_s_mb=raw / 1e6 / merged.seconds, spans_per_s=int(spans / merged.seconds),
+                all_s=merged.seconds,
+            )  # fmt: skip
         lake.close()
         for path in list_segments(lake.hot).values():
             path.unlink()
@@ -88,14 +91,20 @@ def _in_sqlite(lake: Lake, path: Path) -> int:
     path.unlink(missing_ok=True)
     with sqlite3.connect(path) as database:
         database.execute(f"CREATE TABLE spans ({', '.join(SPANS.names)})")
-        holes = ", ".join("?" * len(SPANS.names))
-        for rows in lake.spans().collect().iter_slices(1000):
-            database.executemany(
-                f"INSERT INTO spans VALUES ({holes})",
-                [tuple(v if v is None or isinstance(v, int | float) else str(v) for v in row)
-                 for row in rows.iter_rows()],
-            )  # fmt: skip
+        holes = ", ".join("?" * (len(SPANS.names) - 1))  # the date is the folder's
+        for uri in lake.files():
+            for batch in pq.ParquetFile(uri).iter_batches(1000):
+                database.executemany(
+                    f"INSERT INTO spans ({', '.join(batch.schema.names)}) VALUES ({holes})",
+                    zip(
+                        *(map(_plain, column.to_pylist()) for column in batch.columns), strict=True
+                    ),
+                )
     database.close()
     size = path.stat().st_size
     path.unlink()
     return size
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | float) else str(value)

@@ -444,3 +444,16 @@ def test_a_local_date_never_decides_the_partition(lake: Lake, monkeypatch: Any) 
         pass
     row = spans(lake).to_dicts()[0]
     assert row["date"] == row["start_time"].astimezone(UTC).date()
+
+
+def test_an_opening_that_comes_after_a_lone_call_keeps_what_the_call_said(lake: Lake) -> None:
+    """A span that is unfinished again after all waits with everything that was said of it."""
+    lake.append(event("llm_call", "l1", 0, response="said", model="m"))
+    lake.append(event("llm_call", "l1", 1, status="running"))
+    before = spans(lake)
+    assert before["status"].to_list() == ["running"]
+    assert lake.seal().carried == 1
+    assert spans(lake).equals(before)
+    lake.append(event("llm_call", "l1", 2, status="ok"))
+    lake.seal()
+    assert spans(lake).select("status", "response", "model").rows() == [("ok", "said", "m")]

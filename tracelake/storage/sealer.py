@@ -62,7 +62,8 @@ SEAL_BYTES = 64 << 20
 LOST_AFTER_S = 600.0
 REAP_GRACE_S = 60.0
 #: Raw bytes folded at once: bounds the memory of a seal after a long pause.
-BATCH_BYTES = 128 << 20
+BATCH_BYTES = 32 << 20
+_STEP_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +127,18 @@ class _Batch:
     def take(self, events: list[dict[str, Any]]) -> None:
         for event in events:
             key = (event["trace_id"], event["span_id"])
-            self.spans[key] = fold_event(self.spans.get(key), event)
-            self.events.setdefault(key, []).append(event)
+            span = self.spans[key] = fold_event(self.spans.get(key), event)
+            if span.is_finished and span.status_at is not None:  # an end that was stated stays
+                self.events.pop(key, None)
+            else:
+                self.events.setdefault(key, []).append(event)
 
     def drop(self, deleted: Tombstones) -> int:
         """Forget what was deleted."""
         gone = [k for k, s in self.spans.items() if deleted.hides(k[0], s["start_time"])]
         for key in gone:
-            del self.spans[key], self.events[key]
+            del self.spans[key]
+            self.events.pop(key, None)
         return len(gone)
 
 
@@ -270,22 +275,19 @@ class Sealer:
         budget = self._batch_bytes
         for name, path in segments.items():
             offset = sealed.of(name)
-            size_bytes = path.stat().st_size - offset
-            if size_bytes <= 0:
-                continue
-            if budget <= 0:
-                batch.is_last = False
-                break
-            lines, after = read_segment(path, offset, budget)
-            if not lines:  # a torn tail
-                continue
-            if size_bytes > budget:
-                batch.is_last = False
-            budget -= size_bytes
-            events = decode_events(lines, name, offset)
-            batch.take(events)
-            batch.count += len(events)
-            batch.offsets[name] = after
+            while path.stat().st_size > offset:
+                if budget <= 0:
+                    batch.is_last = False
+                    return batch
+                # in small steps: decoded events take several times the room of their lines
+                lines, after = read_segment(path, offset, min(budget, _STEP_BYTES))
+                if not lines:  # a torn tail
+                    break
+                events = decode_events(lines, name, offset)
+                batch.take(events)
+                batch.count += len(events)
+                batch.offsets[name] = offset = after
+                budget -= len(lines)
         return batch
 
     def _give_up_lost(self, batch: _Batch, alive: set[str]) -> int:
