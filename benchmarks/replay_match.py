@@ -49,7 +49,7 @@ def main() -> None:
 
 def record(agents: int, turns: int) -> list[Exchange]:
     """Calls of agents side by side, each with all that was said before in its conversation."""
-    chosen = random.Random(7)  # noqa: S311 - the same text every time
+    chosen = random.Random(7)
     found: list[Exchange] = []
     for agent in range(agents):
         system = f"You are agent {agent}. {_text(chosen, 2000)}"
