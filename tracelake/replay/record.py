@@ -226,13 +226,15 @@ def _files_of(cwd: Path, git: dict[str, Any], secrets: Secrets) -> bytes | None:
         return pack(cwd, is_secret=secrets.is_redacted)
     root = Path(str(git["root"]))
     untracked = [str(name) for name in git["untracked"]]
-    tracked = (_git(root, "ls-files") or "").splitlines()
+    tracked = [name for name in (_git(root, "ls-files", "-z") or "").split("\0") if name]
     is_secret, names = secrets.is_redacted, [*tracked, *untracked]
     whole = pack(root, names, is_secret=is_secret, total_max_bytes=_WHOLE_MAX_BYTES)
-    git["files_complete"] = whole is not None
-    if whole is not None or not untracked:
+    # links and submodules are not packed
+    others = any((root / name).is_symlink() or (root / name).is_dir() for name in names)
+    git["files_complete"] = whole is not None and not others
+    if git["files_complete"]:
         return whole
-    return pack(root, untracked, is_secret=is_secret)
+    return pack(root, untracked, is_secret=is_secret) if untracked else None
 
 
 def _name_of(command: Sequence[str]) -> str:
