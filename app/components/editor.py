@@ -170,7 +170,7 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
             st.space("stretch")
             if bench.is_message_edited(index):
                 st.button(
-                    "",
+                    "Take the edits of this message back",
                     icon=":material/undo:",
                     type="tertiary",
                     help="Take the edits of this message back",
@@ -183,7 +183,7 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
                 ("arrow_downward", "Move down", 1),
             ):
                 st.button(
-                    "",
+                    tip,
                     icon=f":material/{icon}:",
                     type="tertiary",
                     help=tip,
@@ -193,7 +193,7 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
                     args=(index, by),
                 )
             st.button(
-                "",
+                "Remove this message",
                 icon=":material/delete:",
                 type="tertiary",
                 help="Remove this message",
