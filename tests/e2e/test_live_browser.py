@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import COUNT_NODES, MOUNTS
+from tests.e2e.browser import COUNT_NODES, MOUNTS, PATIENCE_MS
 from tests.e2e.live_support import GRAPH, Run, serve, show
 from tests.support import eventually
 from tracelake.lake import Lake
@@ -211,6 +211,7 @@ def test_eight_tabs_are_live_at_once(page: Page, served: tuple[Lake, str]) -> No
     """A browser may watch many runs in many tabs; all of them get the news."""
     lake, base = served
     run = Run(lake, "tabs")
+    page.context.set_default_timeout(2 * PATIENCE_MS)  # eight pages open at once
     tabs = [page, *(page.context.new_page() for _ in range(7))]
     for tab in tabs:
         show(tab, base, "tabs")
@@ -222,6 +223,7 @@ def test_eight_tabs_are_live_at_once(page: Page, served: tuple[Lake, str]) -> No
 def test_two_runs_at_once_do_not_mix(page: Page, served: tuple[Lake, str]) -> None:
     """Two programs write at the same time; each page shows its own run, and so does a switch."""
     lake, base = served
+    page.context.set_default_timeout(PATIENCE_MS)
     pages = {"left": page, "right": page.context.new_page()}
     runs = {name: Run(lake, name) for name in pages}
     for name, tab in pages.items():
