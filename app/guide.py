@@ -26,7 +26,8 @@ class Client:
     """A kind of program and the steps that record it.
 
     Attributes:
-        steps: Their code holds `{anthropic}`, `{openai}` and `{relay}` for the real addresses.
+        steps: Their code holds `{anthropic}`, `{openai}`, `{relay}` and `{otlp}` for the real
+            addresses.
         note: What to know beside them, Markdown.
     """
 
@@ -38,12 +39,13 @@ class Client:
         """The steps with the addresses of a running collector filled in.
 
         Args:
-            addresses: `anthropic_base_url`, `openai_base_url` and `relay`.
+            addresses: `anthropic_base_url`, `openai_base_url`, `relay` and `otlp`.
         """
         names = {
             "{anthropic}": addresses["anthropic_base_url"],
             "{openai}": addresses["openai_base_url"],
             "{relay}": addresses["relay"],
+            "{otlp}": addresses["otlp"],
         }
         return tuple(
             Step(step.text, _filled(step.code, names), step.language) for step in self.steps
@@ -120,6 +122,34 @@ CLIENTS: tuple[Client, ...] = (
                  'ChatAnthropic(model="claude-sonnet-4-5", base_url="{anthropic}")',
                  "python"),
         ),
+    ),
+    Client(
+        "OpenTelemetry",
+        (
+            Step("Any program that exports traces over HTTP; both SDKs and agents read these:",
+                 "export OTEL_EXPORTER_OTLP_ENDPOINT={otlp}\n"
+                 "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
+                 "export OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=span_only\n"
+                 "export OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental"),
+            Step("OpenInference:",
+                 "from openinference.instrumentation import TracerProvider\n"
+                 "from openinference.instrumentation.openai import OpenAIInstrumentor\n"
+                 "from opentelemetry.exporter.otlp.proto.http.trace_exporter "
+                 "import OTLPSpanExporter\n"
+                 "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n\n"
+                 "provider = TracerProvider()\n"
+                 'exporter = OTLPSpanExporter("{otlp}/v1/traces")\n'
+                 "provider.add_span_processor(BatchSpanProcessor(exporter))\n"
+                 "OpenAIInstrumentor().instrument(tracer_provider=provider)",
+                 "python"),
+            Step("traceloop (OpenLLMetry):",
+                 "from traceloop.sdk import Traceloop\n\n"
+                 'Traceloop.init(app_name="my-agents", api_endpoint="{otlp}")',
+                 "python"),
+        ),
+        "GenAI conventions, OpenInference, traceloop, Langfuse and Logfire are understood. "
+        "Spans come when they end; the relay shows calls while they run. The third and fourth "
+        "line ask the official instrumentations for prompts and answers.",
     ),
     Client(
         "In process",

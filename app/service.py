@@ -126,7 +126,7 @@ def addresses() -> dict[str, str] | None:
     """What to export for clients, or None while no collector runs.
 
     Returns:
-        `anthropic_base_url`, `openai_base_url` and `relay`.
+        `anthropic_base_url`, `openai_base_url`, `relay` and `otlp`.
     """
     found = collector.find_running(location())
     return found.addresses if found is not None else None

@@ -20,6 +20,7 @@ ADDRESSES = {
     "relay": "http://127.0.0.1:4321",
     "anthropic_base_url": "http://127.0.0.1:4321",
     "openai_base_url": "http://127.0.0.1:4321/v1",
+    "otlp": "http://127.0.0.1:4318",
 }
 
 
@@ -41,6 +42,7 @@ def test_every_client_has_whole_steps(client: guide.Client) -> None:
     for step in client.steps_for(ADDRESSES):
         assert "{anthropic}" not in step.code
         assert "{openai}" not in step.code
+        assert "{otlp}" not in step.code
 
 
 def test_connect_without_a_collector_offers_to_start_it(open_page: Callable[..., AppTest]) -> None:

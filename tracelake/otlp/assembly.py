@@ -10,8 +10,9 @@ Invariants:
 - No clock, no I/O, no random ids: the same batches give the same events, and a batch that is sent
   again adds nothing.
 - A trace with agents, calls or tools has one root: an agent with role `orchestrator`. Where the
-  recorded root is none, it is taken for one (`evidence` says inferred); a root that is a call gets
-  an inferred agent above it. Traces without any of these are left as they are.
+  recorded root is none, it is taken for one (`evidence` says inferred); a root that is a call, and
+  spans whose parent never comes, get an inferred agent above them. Other traces are left as they
+  are.
 - A call that was seen twice keeps the copy that tells more; the other names it in `duplicate_of`.
 """
 
@@ -162,7 +163,7 @@ class Assembly:
         if trace.root_id is None:
             trace.root_id = self._recorded.root_of(trace.trace_id)
         for node in sorted(tops, key=lambda n: (_ROOT_RANK.get(n.kind, 2), n.start, n.span_id)):
-            if trace.root_id is None and node.kind in _ROOT_RANK:
+            if trace.root_id is None and node.kind in _ROOT_RANK and not node.adopted:
                 told += _crown(trace, node)
                 continue
             if trace.root_id is None:
@@ -214,10 +215,7 @@ def _take_back_adopted(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:
                 continue
             child.adopted = False
             child.parent_id = child.sent_parent
-            changes: dict[str, Any] = {}
-            if trace.root_id == child_id:
-                trace.root_id, changes = None, {"role": "agent"}
-            told += tell(trace, child, changes, parent_id=child.sent_parent)
+            told += tell(trace, child, {}, parent_id=child.sent_parent)
     return told
 
 
@@ -235,7 +233,7 @@ def _crown(trace: Trace, node: Node) -> list[JsonEvent]:
 def _infer_root(trace: Trace, node: Node) -> list[JsonEvent]:
     """An agent above a call that nothing else is above."""
     span_id = derived_id(trace.otlp_id, "otlp", "root")
-    name = node.own_agent or trace.service or "agent"
+    name = trace.service or node.own_agent or "agent"
     root = Node(span_id, "agent", name, None, None, name, name, node.start, node.end, None)
     trace.nodes[span_id] = root
     trace.root_id, trace.inferred_root = span_id, root

@@ -161,8 +161,15 @@ def test_spans_whose_parent_never_came_hang_on_the_root() -> None:
     ]
     assert assembled(batch)[span_id(2)]["parent_id"] == span_id(1)
     spans = assembled(batch, settled=True)
-    assert spans[span_id(2)]["role"] == "orchestrator"
-    assert spans[span_id(9)]["parent_id"] == span_id(2)
+    (root,) = (found for found in spans.values() if found["parent_id"] is None)
+    assert (root["name"], root["role"], root["evidence"]) == (
+        "checkout",
+        "orchestrator",
+        "inferred",
+    )
+    assert spans[span_id(2)]["parent_id"] == spans[span_id(9)]["parent_id"] == root["span_id"]
+    assert spans[span_id(2)]["role"] == "agent"
+    assert spans[span_id(9)]["agent_name"] == "checkout"
 
 
 def test_a_parent_that_comes_late_gets_its_children_back() -> None:
@@ -181,7 +188,7 @@ def test_a_parent_that_comes_late_gets_its_children_back() -> None:
     add(span(1, "main", attributes=agent("main")))
     folded = fold_events(decode_events(lines, "segment"))
     spans = {found["span_id"]: found for found in folded.values()}
-    assert spans[span_id(1)]["role"] == "orchestrator"
+    assert [s["role"] for s in spans.values() if s["parent_id"] is None] == ["orchestrator"]
     assert (spans[span_id(2)]["parent_id"], spans[span_id(2)]["role"]) == (span_id(1), "agent")
 
 
