@@ -76,6 +76,8 @@ def sizes(report: Report, root: Path, scale: float) -> None:
                 jsonl_per_s_mb=raw / 1e6 / merged.seconds, spans_per_s=int(spans / merged.seconds),
                 all_s=merged.seconds,
             )  # fmt: skip
+        else:
+            report.line("bytes", f"{name}: compaction", note="one file: nothing to merge")
         lake.close()
         for path in list_segments(lake.hot).values():
             path.unlink()
