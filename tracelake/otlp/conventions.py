@@ -283,9 +283,7 @@ NUMBERED: Final[dict[str, str]] = {
     "gen_ai.completion.": "output_messages",
     "llm.tools.": "tools",
     "llm.request.functions.": "tools",
-    "gen_ai.usage.details.": "",
 }
-NUMBERED_STARTS: Final = tuple(NUMBERED)
 #: Beginning of the parameters of a request.
 REQUEST_START: Final = "gen_ai.request."
 

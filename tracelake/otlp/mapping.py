@@ -29,6 +29,8 @@ JsonEvent = dict[str, Any]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES: Final[dict[str, EventType]] = {"llm": "llm_call", "tool": "tool_call"}
+#: Beginnings of attributes of a model call that no table names one by one.
+_CALL_STARTS: Final = (*names.NUMBERED, names.REQUEST_START)
 _CALLS: Final = frozenset({"llm", "embedding"})
 _TOOLS: Final = frozenset({"tool", "retriever"})
 
@@ -82,7 +84,10 @@ class Reading:
         for key, value in attributes.items():
             roles = read_by.get(key)
             if roles is None:
-                self._unnamed(key, value, is_call=is_call)
+                if is_call and key.startswith(_CALL_STARTS):
+                    self._take_piece(key, value)
+                else:
+                    self.rest[key] = value
                 continue
             is_read = False
             for name, rank in roles:
@@ -100,15 +105,15 @@ class Reading:
             if name not in {"model", "request_model"}:
                 self.rest.pop(key, None)
 
-    def _unnamed(self, key: str, value: Any, *, is_call: bool) -> None:
-        if is_call and key.startswith(names.NUMBERED_STARTS):
-            start = next(start for start in names.NUMBERED_STARTS if key.startswith(start))
-            if what := names.NUMBERED[start]:
-                self.numbered.setdefault(what, []).append((key[len(start) :], value))
-                return
-        elif is_call and key.startswith(names.REQUEST_START):
+    def _take_piece(self, key: str, value: Any) -> None:
+        """Take a numbered attribute or a parameter of the request."""
+        if key.startswith(names.REQUEST_START):
             self.parameters[key[len(names.REQUEST_START) :]] = value
             return
+        for start, what in names.NUMBERED.items():
+            if key.startswith(start):
+                self.numbered.setdefault(what, []).append((key[len(start) :], value))
+                return
         self.rest[key] = value
 
 
