@@ -172,6 +172,23 @@ def test_a_request_is_not_sent_a_third_time(tmp_path: Path) -> None:
     assert [b"?2" in head for head in seen] == [False, True, True]
 
 
+def test_what_was_asked_in_vain_is_recorded_whole(tmp_path: Path) -> None:
+    """A body that comes after the upstream was found closed is read, recorded, then answered."""
+    refused = f"http://127.0.0.1:{closed_port()}/v1"
+    with RelayProcess(tmp_path, openai=refused) as relay, Wire(relay.port) as wire:
+        wire.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\n\r\n{}")
+
+        def refused_already() -> bool:
+            return bool(relay.health()["upstreams"]["openai"]["failures"])
+
+        eventually(refused_already)
+        assert wire.send(b"  ").response().startswith(b"HTTP/1.1 502")
+        assert relay.recorded("/v1/chat/completions").exchange.request_body == b"{}  "
+        large = b"x" * (4 << 20)
+        head = f"POST /v1/large HTTP/1.1\r\nHost: x\r\ncontent-length: {len(large) + 1}\r\n\r\n"
+        assert wire.send(head.encode() + large).response().startswith(b"HTTP/1.1 502")
+
+
 def test_sdks_tell_what_is_wrong_with_the_upstream(tmp_path: Path) -> None:
     """Refused connections and unknown hosts reach the user of either SDK as readable errors."""
     refused = f"http://127.0.0.1:{closed_port()}"

@@ -46,6 +46,8 @@ class Call:
     _filter: HeadFilter | None = None
     _upstream: UpstreamConnection | None = None
     _connecting: asyncio.Task[None] | None = None
+    #: Why no upstream was reached; said once the request has been read, so that it is recorded.
+    _unreachable: tuple[int, str, str] | None = None
     _retried = False
     _is_tunnel = False
     _sent_bytes = 0
@@ -114,7 +116,10 @@ class Call:
         self._sent_bytes += len(data)
         self._recorder.keep(self.capture, self.capture.request, data)
         if self._upstream is None and self._sent_bytes > _WAITING_BYTES:
-            self._client.hold("connecting")
+            if self._unreachable is None:
+                self._client.hold("connecting")
+            else:
+                self._give_up()
 
     def end_of_request(self, trailers: list[bytes]) -> None:
         """The request has been read to its end."""
@@ -128,6 +133,7 @@ class Call:
             self._out.append(self._trailer)
         self.flush()
         self._recorder.opened(self.capture)
+        self._give_up()
 
     def flush(self) -> None:
         """Send what was gathered from one read of the client, in one write."""
@@ -240,8 +246,9 @@ class Call:
             if self.is_over:
                 return
             self._pool.failures += 1
-            status, code, message = describe_failure(error, self._pool.backend)
-            self._fail(status, code, message, outcome="upstream_unreachable")
+            self._unreachable = describe_failure(error, self._pool.backend)
+            if self.request_complete or self._sent_bytes > _WAITING_BYTES:
+                self._give_up()
             return
         self._connecting = None
         if self.is_over:
@@ -250,6 +257,10 @@ class Call:
             self.upstream_died("the upstream closed the connection", framed=True)
         else:
             self._attach(connection)
+
+    def _give_up(self) -> None:
+        if self._unreachable is not None:
+            self._fail(*self._unreachable, outcome="upstream_unreachable")
 
     def _attach(self, connection: UpstreamConnection) -> None:
         connection.begin(self)
