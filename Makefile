@@ -25,7 +25,8 @@ unit: $(VENV)/.installed-dev
 	TZ=Pacific/Auckland $(BIN)/pytest -m "not e2e" -n 2
 
 e2e: $(VENV)/.installed-dev browser
-	TZ=Pacific/Auckland $(BIN)/pytest -m e2e
+	TZ=Pacific/Auckland $(BIN)/pytest -m "e2e and not alone" -n 2 --dist loadfile
+	TZ=Pacific/Auckland $(BIN)/pytest -m "e2e and alone"
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

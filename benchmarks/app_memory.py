@@ -4,7 +4,7 @@
 
 Builds the lake of `benchmarks.lake_queries` unless DIR holds it, starts `streamlit run app` on it,
 visits every page with Chromium, several times, and prints the resident memory of the app's process
-after each visit. Asserts nothing; the target of DESIGN 10 is 400 MB.
+after each visit. Asserts nothing; the target is 400 MB.
 """
 
 from __future__ import annotations

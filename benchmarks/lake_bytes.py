@@ -26,7 +26,7 @@ SEAL_BYTES = 32 << 20
 
 
 def sizes(report: Report, root: Path, scale: float) -> None:
-    """The two kinds of history that DESIGN 10 names, compacted, beside the baselines."""
+    """The two kinds of history whose size has a target, compacted, beside the baselines."""
     cases: dict[str, tuple[str, int, Iterator[dict[str, Any]]]] = {
         "30-turn conversations": (
             "25x", int(120 * scale) * 122, lake_data.conversations(int(120 * scale), 30),

@@ -1,4 +1,4 @@
-"""The questions of DESIGN 10 to a lake of many spans with small payloads.
+"""The questions that have targets, to a lake of many spans with small payloads.
 
 build(report, folder, spans, payload_chars)   30 days of traces, sealed and compacted
 ask(report, folder)                           medians, and the memory of the asking process

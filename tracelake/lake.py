@@ -99,7 +99,7 @@ class Lake:
         """Append one event; it is visible to every reader at once.
 
         Args:
-            event: Envelope of DESIGN 3 as a dict, or an `Event`.
+            event: The envelope as a dict (see `tracelake.model.Event`), or an `Event`.
             durable: Wait until the event survives a power loss too, not only `kill -9`.
 
         Raises:

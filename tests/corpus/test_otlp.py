@@ -29,7 +29,7 @@ _ABSENT = pytest.mark.skip(reason=f"no recorded OTLP bodies: {CORPUS}/otlp is ab
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one capture holds, counted by hand from its program.
+    """What one capture gives; it changes only with a reason.
 
     Attributes:
         calls: Model calls that were made (spans that are no duplicates).

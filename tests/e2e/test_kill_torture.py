@@ -10,13 +10,14 @@ import pytest
 from tests.e2e.torture import torture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
 @pytest.mark.e2e
 @pytest.mark.timeout(600)
-def test_torture(tmp_path: Path) -> None:
+def test_torture(tmp_path: Path, figures: Callable[[str], None]) -> None:
     """Killed writers, sealers and compactors: nothing lost, doubled, backwards; no reader fails."""
     seconds = float(os.environ.get("TRACELAKE_TORTURE_S", "60"))
-    counts = torture(tmp_path, seconds)
+    counts = torture(tmp_path, seconds, tell=figures)
     assert counts == {"lost": 0, "doubled": 0, "backwards": 0, "errors": 0}

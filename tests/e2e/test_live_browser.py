@@ -15,6 +15,7 @@ from tests.support import eventually
 from tracelake.lake import Lake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from playwright.sync_api import Page
@@ -85,10 +86,11 @@ MOVED = f"""() => new Promise((resolve) => {{
 }})"""
 
 
+@pytest.mark.alone
 def test_events_are_on_the_screen_within_a_tenth_of_a_second(
-    page: Page, served: tuple[Lake, str]
+    page: Page, served: tuple[Lake, str], figures: Callable[[str], None]
 ) -> None:
-    """60 events, one mount, the user's zoom kept; the figures are printed."""
+    """60 events, one mount, the user's zoom kept; tells the figures."""
     lake, base = served
     run = Run(lake, "latency")
     show(page, base, "latency")
@@ -105,13 +107,14 @@ def test_events_are_on_the_screen_within_a_tenth_of_a_second(
     assert page.evaluate(MOUNTS) == 1
     assert page.evaluate(f"{GRAPH}.view.cy.zoom()") == zoom
     p50, p95 = statistics.median(took), took[int(len(took) * 0.95)]
-    print(f"event to pixel: p50 {p50:.0f} ms, p95 {p95:.0f} ms, worst {took[-1]:.0f} ms")
+    figures(f"event to pixel: p50 {p50:.0f} ms, p95 {p95:.0f} ms, worst {took[-1]:.0f} ms")
 
 
+@pytest.mark.alone
 def test_two_thousand_nodes_are_painted_and_can_be_panned(
-    page: Page, served: tuple[Lake, str]
+    page: Page, served: tuple[Lake, str], figures: Callable[[str], None]
 ) -> None:
-    """A large trace opens in seconds and follows the pointer; the figures are printed."""
+    """A large trace opens in seconds and follows the pointer; tells the figures."""
     lake, base = served
     run = Run(lake, "large")
     for index in range(10):
@@ -127,7 +130,9 @@ def test_two_thousand_nodes_are_painted_and_can_be_panned(
     frames = sorted(page.evaluate(PAN))
     expect(page.locator(".tl-map")).to_be_visible()
     median, p95 = statistics.median(frames), frames[int(len(frames) * 0.95)]
-    print(f"1,991 nodes: {opened_s:.1f} s from navigation; frame {median:.1f} ms, p95 {p95:.1f} ms")
+    figures(
+        f"1,991 nodes: {opened_s:.1f} s from navigation; frame {median:.1f} ms, p95 {p95:.1f} ms"
+    )
 
 
 def test_a_click_shows_the_prompt_and_the_address_follows(

@@ -18,7 +18,7 @@ from tests.e2e.live_support import Run, serve, show
 from tracelake.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import CDPSession, Page
@@ -34,25 +34,26 @@ MB = 1 << 20
 APP_SLACK_MB, TAB_SLACK_MB = 80, 25
 APP_LIMIT_MB, TAB_LIMIT_MB = 400, 150
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(SOAK_S * 2 + 300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(SOAK_S * 2 + 300)]
 
 
 class Memory:
     """What the app's process and the tab's JavaScript hold."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, figures: Callable[[str], None]) -> None:
+        self._figures = figures
         self.began = time.monotonic()
         self._app = app_process()
         self._tab: CDPSession = page.context.new_cdp_session(page)
         self._tab.send("HeapProfiler.enable")
 
     def read(self, spans: int) -> tuple[float, float]:
-        """Print and give both, in MB; what the tab no longer needs is collected first."""
+        """Tell and give both, in MB; what the tab no longer needs is collected first."""
         self._tab.send("HeapProfiler.collectGarbage")
         app = self._app.memory_info().rss / MB
         tab = self._tab.send("Runtime.getHeapUsage")["usedSize"] / MB
         at = time.monotonic() - self.began
-        print(f"{at:6.0f} s  {spans:5,} spans  app {app:4.0f} MB  tab {tab:4.0f} MB")
+        self._figures(f"{at:6.0f} s  {spans:5,} spans  app {app:4.0f} MB  tab {tab:4.0f} MB")
         return app, tab
 
 
@@ -83,13 +84,15 @@ def grow(run: Run) -> Iterator[int]:
         time.sleep(max(0, began + half / 2 - time.monotonic()))  # the pace of the program
 
 
-def test_a_long_live_run_does_not_grow_without_bound(page: Page, tmp_path: Path) -> None:
+def test_a_long_live_run_does_not_grow_without_bound(
+    page: Page, tmp_path: Path, figures: Callable[[str], None]
+) -> None:
     """With all spans told the run stays busy for the rest of the time, and memory stays."""
     with Lake(tmp_path / "lake") as lake:
         run = Run(lake, "soak")
         with serve(tmp_path / "lake") as base:
             show(page, base, "soak")
-            memory = Memory(page)
+            memory = Memory(page, figures)
             for half, told in enumerate(grow(run)):
                 if half % 10 == 0:
                     memory.read(told)
@@ -120,7 +123,9 @@ def busy(page: Page, run: Run, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("is_over", [True, False])
-def test_an_idle_page_rests(page: Page, tmp_path: Path, is_over: bool) -> None:
+def test_an_idle_page_rests(
+    page: Page, tmp_path: Path, is_over: bool, figures: Callable[[str], None]
+) -> None:
     """An open page without news costs next to nothing, whether the run is over or waits."""
     with Lake(tmp_path / "lake") as lake:
         run = Run(lake, "idle")
@@ -136,7 +141,7 @@ def test_an_idle_page_rests(page: Page, tmp_path: Path, is_over: bool) -> None:
             page.wait_for_timeout(IDLE_S * 1000)
             used = {name: (cpu(name) - before) / IDLE_S for name, before in costs.items()}
     state = "finished" if is_over else "running"
-    print(f"idle {state} run: app {used['app']:.1%}, browser {used['browser']:.1%} of one core")
+    figures(f"idle {state} run: app {used['app']:.1%}, browser {used['browser']:.1%} of one core")
     assert sum(used.values()) < 0.5, "an idle page works all the time"
 
 

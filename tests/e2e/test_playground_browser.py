@@ -15,7 +15,7 @@ from tests.support import eventually
 from tracelake.lake import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Page
 
@@ -156,8 +156,11 @@ def test_focus_and_typing_survive_an_answer_that_streams(page: Page, url: str, l
     expect(system).not_to_contain_text("first")
 
 
-def test_a_prompt_of_200_kb_stays_quick(page: Page, url: str) -> None:
-    """Keys show at once and the difference follows; the figures are printed."""
+@pytest.mark.alone
+def test_a_prompt_of_200_kb_stays_quick(
+    page: Page, url: str, figures: Callable[[str], None]
+) -> None:
+    """Keys show at once and the difference follows; tells the figures."""
     page.goto(f"{url}/playground?trace=large&span=call")
     system = page.get_by_role("textbox", name="System prompt")
     expect(system).to_contain_text("The quick brown fox")
@@ -181,7 +184,9 @@ def test_a_prompt_of_200_kb_stays_quick(page: Page, url: str) -> None:
     expect(changes.locator("ins").filter(has_text="Zebra").first).to_be_attached()
     followed_s = time.perf_counter() - start
     median, high = times[len(times) // 2], times[int(len(times) * 0.95)]
-    print(f"\n{len(LARGE)} characters: key to frame {median:.1f} ms median, ", end="")
-    print(f"{high:.1f} ms p95, {times[-1]:.1f} ms worst of {len(times)}; ", end="")
-    print(f"difference opened in {opened_s:.2f} s, followed a key in {followed_s:.2f} s")
+    figures(
+        f"{len(LARGE)} characters: key to frame {median:.1f} ms median, "
+        f"{high:.1f} ms p95, {times[-1]:.1f} ms worst of {len(times)}; "
+        f"difference opened in {opened_s:.2f} s, followed a key in {followed_s:.2f} s"
+    )
     assert len(times) > 45

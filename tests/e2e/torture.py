@@ -149,8 +149,10 @@ def start(role: str, root: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", __spec__.name, "--role", role, "--root", root])
 
 
-def torture(root: Path, seconds: float, seed: int = 1) -> dict[str, int]:
-    """Run it, print the counts and return them; all but the kills and spans have to be 0."""
+def torture(
+    root: Path, seconds: float, seed: int = 1, *, tell: Callable[[str], None] = print
+) -> dict[str, int]:
+    """Run it, tell the counts and return them; all but the kills and spans have to be 0."""
     chance = random.Random(seed)
     victims = [start(role, root) for role in (*["write"] * WRITERS, "seal", "compact")]
     roles = [*["write"] * WRITERS, "seal", "compact"]
@@ -177,7 +179,7 @@ def torture(root: Path, seconds: float, seed: int = 1) -> dict[str, int]:
         for process in (*victims, *readers):
             process.kill()
             process.wait()
-    return judge(root, kills, died)
+    return judge(root, kills, died, tell)
 
 
 def until_at_work(root: Path, process: subprocess.Popen[bytes], timeout_s: float = 30) -> None:
@@ -194,11 +196,13 @@ def at_work(root: Path) -> None:
     (root / f"at-work-{os.getpid()}").touch()
 
 
-def judge(root: Path, kills: dict[str, int], died: int) -> dict[str, int]:
+def judge(
+    root: Path, kills: dict[str, int], died: int, tell: Callable[[str], None]
+) -> dict[str, int]:
     """Drain the lake and compare it with what was acknowledged."""
     results = [json.loads(path.read_text()) for path in root.glob("reader-*.json")]
     for result in results:
-        print(f"  reader: {result}")
+        tell(f"reader: {result}")
     lake = Lake(root / "lake")
     Sealer(lake.location, lost_after_s=-3600, reap_grace_s=0).seal()
     Compactor(lake.location, vacuum_grace_s=0).compact(today=FAR)
@@ -215,10 +219,10 @@ def judge(root: Path, kills: dict[str, int], died: int) -> dict[str, int]:
     for name in counts:
         counts[name] += sum(result[name] for result in results)
     snapshots = sum(result["snapshots"] for result in results)
-    print(
-        f"  kill -9: {kills}; acknowledged {len(started)} starts, {len(ended)} ends; "
+    tell(
+        f"kill -9: {kills}; acknowledged {len(started)} starts, {len(ended)} ends; "
         f"{snapshots} snapshots; {len(lake.files())} files, "
-        f"{len(list(lake.hot.iterdir()))} hot files left\n  {counts}"
+        f"{len(list(lake.hot.iterdir()))} hot files left; {counts}"
     )
     return counts
 

@@ -7,7 +7,7 @@ import { h } from "../shared/dom.js";
 const TICK_MS = 140;
 const SLOW_TICK_MS = 700;
 const LARGE = 300;
-/** Without news for so long signs of life come slowly: waiting should cost next to nothing. */
+/** Without news for so long only the rings go on, slowly: waiting should cost next to nothing. */
 const REST_MS = 5000;
 /** Rings at once: each costs the compositor a layer. Nodes beyond show their border only. */
 const MAX_RINGS = 10;
@@ -49,7 +49,7 @@ export class Motion {
 
   rest() {
     this.layer.classList.add("resting");
-    if (this.pacing) this.setPace(SLOW_TICK_MS);
+    this.setPace(0);  // each tick of the dashes draws the whole canvas again
   }
 
   setPace(pace) {

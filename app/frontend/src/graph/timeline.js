@@ -5,7 +5,7 @@ import { duration, took } from "../shared/format.js";
 
 const ROW = 22;
 const SPARE = 6; // rows drawn beyond the window on either side
-const TICK_MS = 500;
+const TICK_MS = 1000;
 
 export class Timeline {
   /**

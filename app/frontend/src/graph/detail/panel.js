@@ -71,7 +71,7 @@ export class Detail {
         "div",
         { class: "tl-actions" },
         actions.playground && doc.kind === "llm" ? h("button", { class: "tl-act primary", type: "button", on: { click: () => this.act("playground") } }, "Edit prompt") : null,
-        actions.replay && (doc.kind === "llm" || doc.kind === "agent") ? h("button", { class: "tl-act", type: "button", on: { click: () => this.act("replay") } }, "Rerun from here") : null,
+        actions.replay && ["llm", "agent", "tool"].includes(doc.kind) ? h("button", { class: "tl-act", type: "button", on: { click: () => this.act("replay") } }, "Rerun from here") : null,
         h("span", { class: "tl-copies", role: "group", "aria-label": "Copy" }, h("span", {}, "Copy"), ...this.copies()),
       ),
     );
