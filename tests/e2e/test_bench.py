@@ -26,7 +26,7 @@ def test_half_a_million_spans_are_asked(tmp_path: Path, figures: Callable[[str],
     asked = [line for line in lines if "rows" in line]
     figures(
         "\n".join(
-            f"{line['name']:<28}median {line['median_ms']:6.1f} ms  {line.get('target', '-'):>8} wanted"
+            f"{line['name']:<28}{line['median_ms']:6.1f} ms, target {line.get('target', 'none')}"
             for line in asked
         )
     )
