@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import socket
 import subprocess
@@ -165,10 +164,6 @@ def test_spans_join_the_calls_that_the_relay_recorded(tmp_path: Path) -> None:
             assert spans[span_id(1)]["parent_id"] == roots[0]["span_id"]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("opentelemetry.exporter") is None,
-    reason="install opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http to run this",
-)
 def test_the_official_exporter_is_understood(tmp_path: Path) -> None:
     """An unmodified program with the OpenTelemetry SDK shows up as it ran."""
     with (
