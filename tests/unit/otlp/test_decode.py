@@ -94,7 +94,7 @@ def test_a_bomb_is_refused_unpacked_no_further_than_the_limit() -> None:
         (b"[1]", JSON, "", 400),
         (b"\xff\xff", PROTOBUF, "", 400),
         (b"no gzip", PROTOBUF, "gzip", 400),
-        (gzip.compress(b"cut short" * 100)[:-20], JSON, "gzip", 400),
+        (gzip.compress(b"cut short" * 100, mtime=0)[:-20], JSON, "gzip", 400),
         (b"{}", "text/plain", "", 415),
         (b"{}", "", "", 415),
         (b"{}", JSON, "br", 415),
