@@ -8,7 +8,6 @@ checksum (https://docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,7 @@ def parse_event_stream(body: bytes) -> Iterator[JsonObject]:
 def _event(payload: JsonObject) -> JsonObject | None:
     try:
         return parse_object(base64.b64decode(string(payload.get("bytes"))))
-    except binascii.Error:
+    except ValueError:  # also of text that is not ASCII
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from tracelake.wire.answer import Answer
@@ -70,5 +69,5 @@ def _dimensions(vector: Any) -> int | None:
         return None
     try:
         return len(base64.b64decode(vector)) // 4
-    except binascii.Error:
+    except ValueError:  # also of text that is not ASCII
         return None

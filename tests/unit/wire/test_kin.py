@@ -243,3 +243,11 @@ def test_counts_that_begin_with_0_are_unknown_until_told() -> None:
     assert (counted.input, counted.output) == (14, 2)
     assert (unknown.usage.input, unknown.cost_usd) == (None, None)
     assert unknown.cost_note
+
+
+def test_an_embedding_that_is_no_base64() -> None:
+    """Text that no vector can be has no dimensions, and the rest is read."""
+    answer = {"data": [{"embedding": "ä", "index": 0}], "usage": {"prompt_tokens": 3}}
+    response = answered("/v1/embeddings", json.dumps(answer).encode())
+    assert response.blocks == [{"type": "embedding", "index": 0, "dimensions": None}]
+    assert response.usage.input == 3

@@ -7,8 +7,12 @@ import { h } from "../shared/dom.js";
 const TICK_MS = 140;
 const SLOW_TICK_MS = 700;
 const LARGE = 300;
-/** Without news for so long only the rings go on, slowly: waiting should cost next to nothing. */
+/**
+ * Without news for so long everything rests but a slow beat: an animation of the browser's own,
+ * however rarely it changes, has it compose sixty frames a second.
+ */
 const REST_MS = 5000;
+const BEAT_MS = 1500;
 /** Rings at once: each costs the compositor a layer. Nodes beyond show their border only. */
 const MAX_RINGS = 10;
 
@@ -23,8 +27,7 @@ export class Motion {
 
   /** There is news: look again at what is running. */
   update() {
-    this.layer.classList.remove("resting");
-    clearTimeout(this.resting);
+    this.wake();
     this.resting = setTimeout(() => this.rest(), REST_MS);
     const running = this.cy
       .nodes('[status="running"][type!="response"]')
@@ -47,9 +50,18 @@ export class Motion {
     this.setPace(this.still.matches || this.edges.empty() ? 0 : this.pace());
   }
 
+  wake() {
+    clearTimeout(this.resting);
+    clearInterval(this.beat);
+    this.layer.closest(".tl-graph")?.classList.remove("resting", "beat");
+  }
+
   rest() {
-    this.layer.classList.add("resting");
-    this.setPace(0);  // each tick of the dashes draws the whole canvas again
+    const root = this.layer.closest(".tl-graph");
+    root?.classList.add("resting");
+    this.setPace(0); // each tick of the dashes draws the whole canvas again
+    if (this.rings.size && !this.still.matches)
+      this.beat = setInterval(() => document.hidden || root?.classList.toggle("beat"), BEAT_MS);
   }
 
   setPace(pace) {
@@ -82,7 +94,7 @@ export class Motion {
 
   stop() {
     clearInterval(this.timer);
-    clearTimeout(this.resting);
+    this.wake();
     this.pacing = 0;
   }
 }
