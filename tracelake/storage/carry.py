@@ -41,16 +41,12 @@ class Consumed:
     Attributes:
         number: Of the carry; 0 before the first seal.
         body: Where the carry's body begins, bytes.
-        offsets: By name of the segment; None where the snapshot itself tells (schema version 1).
-        has_carry: There is one to read: not before the first seal, nor in a hot folder that is not
-            the one the lake was sealed from.
     """
 
     number: int
     body: int
     offsets: Mapping[str, int] | None
     snapshot: Snapshot
-    has_carry: bool = True
 
     def of(self, name: str) -> int:
         """Offset up to which a segment is sealed."""
@@ -95,19 +91,11 @@ def consumed(hot: Path, snapshot: Snapshot, key: str, suffix: str = ".jsonl") ->
         key: Application id of the folder's carry.
         suffix: Of the segments.
 
-    A hot folder without any carry is a stranger's, such as the new one of a lake that was copied
-    without its own: nothing in it is sealed yet.
-
     Raises:
         FileNotFoundError: The carry of that version is gone: a newer version exists.
     """
     number = snapshot.offset(key)
     if not number:
-        return Consumed(0, 0, {}, snapshot, has_carry=False)
-    try:
-        offsets, body = read_head(carry_path(hot, number, suffix))
-    except FileNotFoundError:
-        if any(hot.glob(f"carry-*{suffix}")):
-            raise
-        return Consumed(number, 0, {}, snapshot, has_carry=False)
+        return Consumed(0, 0, {}, snapshot)
+    offsets, body = read_head(carry_path(hot, number, suffix))
     return Consumed(number, body, offsets, snapshot)

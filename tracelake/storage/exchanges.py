@@ -78,7 +78,7 @@ def read_hot(
     records: list[Record] = []
     try:
         sealed = consumed(location.hot, snapshot, carry_key(location), SUFFIX)
-        if sealed.has_carry:
+        if sealed.number:
             records, _ = read_records(carry_path(location.hot, sealed.number, SUFFIX), sealed.body)
     except FileNotFoundError as error:
         raise Moved("carry") from error

@@ -111,7 +111,7 @@ class HotView:
         carried = b""
         try:
             sealed = consumed(self._location.hot, snapshot, key)
-            if sealed.has_carry:
+            if number:
                 carried = carry_path(self._location.hot, number).read_bytes()
         except FileNotFoundError as error:
             self._base = None

@@ -40,7 +40,7 @@ def reap(hot: Path, suffix: str, snapshot: Snapshot, key: str, grace_s: float) -
     now = time.time()
     sealed = consumed(hot, snapshot, key, suffix)
     waiting: set[str] = set()
-    if suffix == SUFFIX and sealed.has_carry:
+    if suffix == SUFFIX and sealed.number:
         carried, _ = read_records(carry_path(hot, sealed.number, SUFFIX), sealed.body)
         waiting = {record.span_id for record in carried}
     for name, path in list_segments(hot, suffix).items():

@@ -268,7 +268,7 @@ class Sealer:
 
     def _read(self, segments: dict[str, Path], sealed: Consumed) -> _Batch:
         batch = _Batch()
-        if sealed.has_carry:
+        if sealed.number:
             carried = carry_path(self._hot, sealed.number).read_bytes()
             batch.take(decode_carry(carried[sealed.body :]))
             batch.carried = set(batch.spans)
