@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_torture(tmp_path: Path, figures: Callable[[str], None]) -> None:
     """Killed writers, sealers and compactors: nothing lost, doubled, backwards; no reader fails."""
