@@ -11,7 +11,7 @@ from app import data, navigation, state, workbench
 from app.components import answers, editor, text
 from app.components.diff import render_diff
 from app.components.follow_up import render_follow_up
-from app.components.send_panel import render_send, scratch_format
+from app.components.send_panel import is_asked, render_send, scratch_format
 from app.components.text_editor import has_news
 from tracelake.errors import NotInLake, QueryError
 from tracelake.playground.record import as_span
@@ -77,7 +77,8 @@ def render_editors(bench: workbench.Workbench, run: _Run) -> None:
     editor.render_messages(bench)
     editor.render_tools(bench)
     editor.render_parameters(bench)
-    if run.shown is not None and run.shown != _shown_elsewhere(bench):
+    is_stale = run.shown is not None and run.shown != _shown_elsewhere(bench)
+    if is_stale or (run.shown is not None and is_asked()):
         st.rerun(scope="app")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: What stands in the control and in the URL, for each wire format.
 FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
+_ASKED = "_test_asked"
 _TITLES = {
     "Messages": "Anthropic Messages",
     "Chat": "OpenAI Chat",
@@ -124,14 +125,24 @@ def _render_button(bench: workbench.Workbench) -> bool:
             key="cancel",
         )
         return False
-    return st.button(
+    st.button(
         "Test Prompt",
         type="primary",
         icon=":material/play_arrow:",
         shortcut="Mod+Enter",
         width="stretch",
         key="test",
+        on_click=state.put,
+        args=(_ASKED, True),
     )
+    asked = is_asked()
+    state.drop(_ASKED)
+    return asked
+
+
+def is_asked() -> bool:
+    """Whether the button was pressed in a run that did not draw it, such as one of the editors'."""
+    return bool(state.get(_ASKED))
 
 
 def _send(
