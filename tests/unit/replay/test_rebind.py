@@ -92,8 +92,8 @@ def test_a_folder_is_replaced_in_every_spelling(old: str, new: str) -> None:
 
 def test_a_short_path_is_replaced_only_as_it_is() -> None:
     """Of a folder at the top an encoded name would be an ordinary word."""
-    substitution = Substitution({"/work": "/forks/1/app"})
-    assert substitution.text("/work/a --work _work") == "/forks/1/app/a --work _work"
+    substitution = Substitution({"/code": "/forks/1/app"})
+    assert substitution.text("/code/a --code _code") == "/forks/1/app/a --code _code"
 
 
 def test_a_folder_is_replaced_in_json_text_too() -> None:
