@@ -14,6 +14,7 @@ import logging
 import sys
 import threading
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from anyio import to_thread
 from app import hub
 from app.demos import Demos
 from app.routes import guard
-from tracelake.config import RELAY_PORT, locate
+from tracelake.config import locate
 from tracelake.demo.launch import running_provider
 from tracelake.errors import LakeError
 from tracelake.ingest import collector, settings, state
@@ -64,15 +65,20 @@ class _Collecting:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._port = RELAY_PORT
+        self._options = collector.Options(any_port=True)
         self._running: collector.Collector | None = None
 
     def ensure(self) -> collector.Collector:
         with self._lock:
             if self._running is None:
-                options = collector.Options(port=self._port, any_port=True)
-                self._running = collector.ensure_running(location(), options)
-                self._port = urlsplit(self._running.state.relay).port or self._port
+                self._running = collector.ensure_running(location(), self._options)
+                # started again it listens where programs have been told to send
+                relay, otlp = self._running.state.relay, self._running.state.otlp
+                self._options = replace(
+                    self._options,
+                    port=urlsplit(relay).port or self._options.port,
+                    otlp_port=urlsplit(otlp).port,
+                )
             return self._running
 
     def is_owned(self) -> bool:

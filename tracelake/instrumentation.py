@@ -127,10 +127,7 @@ class Instrumentation:
             except BaseException as error:
                 call.broke(error)
                 raise
-            if call.answered(response):
-                response.stream = _sync_tee(_base_of(response.stream, "SyncByteStream"))(
-                    response.stream, call
-                )
+            self._follow(call, response, "SyncByteStream", _sync_tee)
             return response
 
         return send
@@ -146,13 +143,21 @@ class Instrumentation:
             except BaseException as error:
                 call.broke(error)
                 raise
-            if call.answered(response):
-                response.stream = _async_tee(_base_of(response.stream, "AsyncByteStream"))(
-                    response.stream, call
-                )
+            self._follow(call, response, "AsyncByteStream", _async_tee)
             return response
 
         return send
+
+    def _follow(
+        self, call: _Call, response: Any, base: str, tee: Callable[[type[Any]], type[Any]]
+    ) -> None:
+        """Read the answer along; its stream is one of the transport's own streams."""
+        try:
+            if call.answered(response):
+                response.stream = tee(_base_of(response.stream, base))(response.stream, call)
+        except Exception as error:  # noqa: BLE001
+            self.tracer.failed(error)
+            call.broke(error)
 
     def _open(self, sent: Any) -> _Call | None:
         try:
@@ -213,19 +218,16 @@ class _Call:
 
     def answered(self, response: Any) -> bool:
         """Take the head of the answer in; True when its body is still to be read."""
-        try:
-            self._exchange = replace(
-                self._exchange,
-                status=response.status_code,
-                response_headers=_pairs(response.headers),
-                first_byte_time=utc_now(),
-            )
-            if not response.is_closed:
-                return True
-            self._chunks.append(response.content)
-            self._over(outcome="ok", is_decoded=True)
-        except Exception as error:  # noqa: BLE001
-            self._tracer.failed(error)
+        self._exchange = replace(
+            self._exchange,
+            status=response.status_code,
+            response_headers=_pairs(response.headers),
+            first_byte_time=utc_now(),
+        )
+        if not response.is_closed:
+            return True
+        self._chunks.append(response.content)
+        self._over(outcome="ok", is_decoded=True)
         return False
 
     def received(self, chunk: bytes) -> None:

@@ -107,6 +107,27 @@ def test_settings_are_saved_when_a_collector_can_use_them(
     assert "Saved" in page.success[0].value
 
 
+def test_a_restarted_collector_works_with_what_was_saved_where_it_was(
+    open_page: Callable[..., AppTest],
+) -> None:
+    """Programs that were told its addresses need not be told again."""
+    service.running_collector()
+    before = service.addresses()
+    page = open_page("settings")
+    _field(page.text_area, "Further providers").set_value("local=http://127.0.0.1:11434/v1")
+    _field(page.button, "Save").click().run()
+    health = service.collector_health()
+    assert health is not None
+    assert "local" not in health["upstreams"]
+    _field(page.button, "Restart the collector").click().run()
+    assert not page.error
+    assert not page.exception
+    health = service.collector_health()
+    assert health is not None
+    assert health["upstreams"]["local"]["url"] == "http://127.0.0.1:11434/v1"
+    assert service.addresses() == before
+
+
 def test_settings_that_no_collector_could_use_are_refused(
     open_page: Callable[..., AppTest],
 ) -> None:
