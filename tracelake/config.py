@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RELAY_PORT = 8001
 OTLP_PORT = 4318
+#: In the hot folder: what a user set for the collector of a lake.
+SETTINGS_FILE = "settings.json"
 ANTHROPIC_BACKEND = "https://api.anthropic.com"
 OPENAI_BACKEND = "https://api.openai.com/v1"
 

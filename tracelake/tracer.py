@@ -14,6 +14,7 @@
 Invariants:
 - Telemetry never breaks its host: whatever goes wrong here is logged once, counted, and passed
   over; exceptions of the host pass through unchanged.
+- What `tracelake.redaction` takes out is never written; without its patterns, nothing is.
 - A span is visible as running from its start, and ended however its block is left.
 - A span started in a thread without a current span belongs to the one trace that is open, if
   exactly one is; else it opens a trace of its own.
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overlo
 from tracelake import recall
 from tracelake.lake import Lake
 from tracelake.processes import program_name
+from tracelake.redaction import Patterns, patterns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -105,9 +107,9 @@ class Span:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        _trace: TracebackType | None,
     ) -> None:
         try:
             self._end(error)
@@ -117,7 +119,7 @@ class Span:
     def finish(self, **columns: Any) -> None:
         """Add what is known at the end: any column of `spans`, `tokens`, or further attributes.
 
-        The span ends when its block is left; calling this again adds to what was said before.
+        The span ends when its block is left; each further call adds to what was said.
         """
         self._fields.update(columns)
 
@@ -208,6 +210,7 @@ class Tracer:
         if run_id := run_id or os.environ.get(recall.RUN_ID):
             self.common["run_id"] = run_id
         self._durable = durable
+        self._redaction: Patterns | None = None
         self._open_roots: dict[str, Span] = {}
         self._lock = threading.Lock()
 
@@ -323,19 +326,21 @@ class Tracer:
         return traced
 
     def write(self, event_type: str, span: Span, moment: datetime, data: dict[str, Any]) -> None:
-        """Append one event of a span; for the spans themselves."""
-        self.lake.append(
-            {
-                "event_type": event_type,
-                "trace_id": span.trace_id,
-                "span_id": span.span_id,
-                "parent_id": span.parent_id,
-                "timestamp": moment,
-                "agent_name": span.agent_name,
-                "data": data,
-            },
-            durable=self._durable,
-        )
+        """Append one event of a span; for the spans themselves. Raises as `patterns_of`, `Lake`."""
+        if self._redaction is None:
+            self._redaction = patterns_of(self.lake.location)
+        event = {
+            "event_type": event_type,
+            "trace_id": span.trace_id,
+            "span_id": span.span_id,
+            "parent_id": span.parent_id,
+            "timestamp": moment,
+            "agent_name": span.agent_name,
+            "data": data,
+        }
+        if self._redaction:
+            event = self._redaction.event(event)
+        self.lake.append(event, durable=self._durable)
 
     def root_opened(self, span: Span) -> None:
         """Note that a trace is open."""

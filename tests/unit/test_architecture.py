@@ -18,7 +18,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("config", "model", "processes", "recall"),
     ("schema",),
     ("storage",),
-    ("lake",),
+    ("lake", "redaction"),
     ("query", "tracer", "testing"),
     ("wire",),
     ("instrumentation", "infer", "graph", "layout", "playground"),

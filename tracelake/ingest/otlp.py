@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from tracelake.otlp import OtlpSpan, Recorded, Signal
+    from tracelake.redaction import Patterns
     from tracelake.relay.access import Access
-    from tracelake.relay.redact import Redaction
 
     Headers = dict[str, str]
     Asgi = MutableMapping[str, Any]
@@ -74,7 +74,7 @@ class Intake:
         *,
         append: Callable[[dict[str, Any]], None],
         recorded: Recorded,
-        redaction: Redaction,
+        redaction: Patterns,
     ) -> None:
         self._append = append
         self._recorded = recorded
@@ -131,20 +131,8 @@ class Intake:
             self._keep(otlp.message_events(records, place=self._assembly.place))
 
     def _keep(self, events: list[dict[str, Any]]) -> None:
-        if self._redaction.patterns:
-            events = [self._redacted(event) for event in events]
         for event in events:
-            self._append(event)
-
-    def _redacted(self, value: Any) -> Any:
-        if isinstance(value, str):
-            data = value.encode("utf-8", "replace")
-            return self._redaction.body(data)[0].decode("utf-8", "replace")
-        if isinstance(value, dict):
-            return {key: self._redacted(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._redacted(item) for item in value]
-        return value
+            self._append(self._redaction.event(event) if self._redaction else event)
 
 
 class Receiver:

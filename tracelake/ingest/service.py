@@ -26,8 +26,8 @@ from tracelake.ingest.settings import read_settings
 from tracelake.ingest.state import STATE_NAME
 from tracelake.lake import Lake
 from tracelake.model import to_iso, utc_now
+from tracelake.redaction import VARIABLE, parse_patterns
 from tracelake.relay.access import Access
-from tracelake.relay.redact import parse_patterns
 from tracelake.storage.files import atomic_write
 from tracelake.storage.tail import Tail
 from tracelake.storage.xlog import SUFFIX, CorruptRecord, ExchangeLog, Record, read_records
@@ -68,7 +68,7 @@ class Service:
         self._intake = Intake(
             append=self._lake.append,
             recorded=recorded,
-            redaction=parse_patterns(os.environ.get("TRACELAKE_REDACT")),
+            redaction=parse_patterns(os.environ.get(VARIABLE)),
         )
         access = Access(os.environ.get("TRACELAKE_TOKEN") or None)
         self._receiver = Receiver(self._intake, otlp, access=access) if otlp is not None else None

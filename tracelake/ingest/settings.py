@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, SETTINGS_FILE
 from tracelake.errors import ConfigError
-from tracelake.relay.redact import parse_patterns
+from tracelake.redaction import parse_patterns
 from tracelake.relay.routing import parse_backend
 from tracelake.storage.files import atomic_write, read_or_none
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from tracelake.config import Location
 
-FILE_NAME: Final = "settings.json"
 LONGEST_KEEP_DAYS: Final = 36_500
 
 
@@ -73,7 +72,7 @@ def read_settings(location: Location) -> Settings:
     Raises:
         ConfigError: The file is damaged or holds what a collector cannot use.
     """
-    path = location.hot / FILE_NAME
+    path = location.hot / SETTINGS_FILE
     data = read_or_none(path)
     if data is None:
         return Settings()
@@ -105,7 +104,7 @@ def write_settings(location: Location, settings: Settings) -> None:
     settings.check()
     location.hot.mkdir(parents=True, exist_ok=True)
     data = json.dumps(asdict(settings), indent=2).encode()
-    atomic_write(location.hot / FILE_NAME, data, mode=0o600)
+    atomic_write(location.hot / SETTINGS_FILE, data, mode=0o600)
 
 
 def parse_upstreams(lines: str) -> dict[str, str]:

@@ -18,8 +18,9 @@ import uvloop
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT
 from tracelake.errors import ConfigError
 from tracelake.processes import when_parent_ends
+from tracelake.redaction import VARIABLE, parse_patterns
 from tracelake.relay.access import Access
-from tracelake.relay.redact import parse_patterns
+from tracelake.relay.redact import Redaction
 from tracelake.relay.routing import Backend, parse_backend
 from tracelake.relay.server import DRAIN_S, Relay, announcement, serve
 
@@ -77,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.hot,
             backends(arguments),
             access=Access(os.environ.get("TRACELAKE_TOKEN") or None, secret or None),
-            redaction=parse_patterns(os.environ.get("TRACELAKE_REDACT")),
+            redaction=Redaction(parse_patterns(os.environ.get(VARIABLE))),
         )
         uvloop.run(
             serve(

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tracelake.errors import ConfigError
+from tracelake.redaction import REDACTED, Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-REDACTED = "[redacted]"
-_REDACTED_BYTES = REDACTED.encode()
 
 _SECRET_HEADERS = frozenset(
     {
@@ -49,9 +46,6 @@ _SECRET_QUERY = re.compile(
 _SUBPROTOCOL = "sec-websocket-protocol"
 #: Browsers cannot set headers on a WebSocket, so the key travels as a subprotocol.
 _SECRET_SUBPROTOCOL = re.compile(r"(api-key\.)[^\s,]+")
-#: A pattern is searched in windows, so that a big body never holds up the event loop for long.
-_WINDOW_BYTES = 1 << 20
-_OVERLAP_BYTES = 1 << 16
 
 
 @lru_cache(maxsize=4096)
@@ -88,7 +82,7 @@ def credentials(headers: Iterable[tuple[str, str]]) -> tuple[bytes, ...]:
 class Redaction:
     """The user's own patterns, searched in bodies, header values and paths."""
 
-    patterns: tuple[re.Pattern[bytes], ...] = ()
+    patterns: Patterns = field(default_factory=Patterns)
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Header pairs without credentials and without what the patterns match."""
@@ -114,11 +108,11 @@ class Redaction:
         if not self.patterns or not body:
             return body, False
         if not encoding or encoding == "identity":
-            return self._sub(body), False
+            return self.patterns.sub(body), False
         plain = decode(body, encoding)
         if plain is None:
-            return _REDACTED_BYTES, True
-        clean = self._sub(plain)
+            return REDACTED.encode(), True
+        clean = self.patterns.sub(plain)
         return (body, False) if clean == plain else (clean, True)
 
     def _pair(self, name: str, value: str) -> tuple[str, str]:
@@ -132,47 +126,7 @@ class Redaction:
     def _text(self, text: str) -> str:
         if not self.patterns:
             return text
-        return self._sub(text.encode("latin-1", "replace")).decode("latin-1")
-
-    def _sub(self, data: bytes) -> bytes:
-        for pattern in self.patterns:
-            data = _substitute(pattern, data)
-        return data
-
-
-def _substitute(pattern: re.Pattern[bytes], data: bytes) -> bytes:
-    """`pattern.sub` in windows; a match longer than the overlap of two windows may be missed."""
-    if len(data) <= _WINDOW_BYTES:
-        return pattern.sub(_REDACTED_BYTES, data)
-    kept: list[bytes] = []
-    start = position = 0
-    while position < len(data):
-        border = position + _WINDOW_BYTES
-        match = pattern.search(data, position, border + _OVERLAP_BYTES)
-        if match is None or match.start() >= border or match.end() == match.start():
-            position = border
-            continue
-        kept += (data[start : match.start()], _REDACTED_BYTES)
-        start = position = match.end()
-    kept.append(data[start:])
-    return b"".join(kept)
-
-
-def parse_patterns(text: str | None) -> Redaction:
-    """The patterns of `TRACELAKE_REDACT`: regular expressions, one a line.
-
-    Raises:
-        ConfigError: A line is not a regular expression.
-    """
-    patterns: list[re.Pattern[bytes]] = []
-    for line in (text or "").splitlines():
-        if not line.strip():
-            continue
-        try:
-            patterns.append(re.compile(line.strip().encode()))
-        except re.error as error:
-            raise ConfigError(f"TRACELAKE_REDACT: {line!r} is no pattern: {error}") from error
-    return Redaction(tuple(patterns))
+        return self.patterns.sub(text.encode("latin-1", "replace")).decode("latin-1")
 
 
 def decode(body: bytes, encoding: str) -> bytes | None:

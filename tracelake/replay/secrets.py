@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tracelake.relay.redact import Redaction, parse_patterns
+from tracelake.redaction import VARIABLE, parse_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Secrets:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._redaction: Redaction = parse_patterns(environ.get("TRACELAKE_REDACT"))
+        self._patterns = parse_patterns(environ.get(VARIABLE))
 
     def is_secret(self, text: str) -> bool:
         """Whether a text holds something secret."""
@@ -51,7 +51,7 @@ class Secrets:
     def is_redacted(self, text: str) -> bool:
         """Whether one of the user's patterns matches."""
         data = text.encode("utf-8", "surrogateescape")
-        return self._redaction.body(data)[0] != data
+        return self._patterns.sub(data) != data
 
     def is_secret_variable(self, name: str, value: str) -> bool:
         """Whether a variable of the environment is secret, by its name or its value."""

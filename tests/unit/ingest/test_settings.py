@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tracelake.config import locate
+from tracelake.config import SETTINGS_FILE, locate
 from tracelake.errors import ConfigError
 from tracelake.ingest.settings import (
-    FILE_NAME,
     Settings,
     parse_upstreams,
     read_settings,
@@ -35,7 +34,7 @@ def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
     )
     write_settings(location, wanted)
     assert read_settings(location) == wanted
-    assert (location.hot / FILE_NAME).stat().st_mode & 0o077 == 0
+    assert (location.hot / SETTINGS_FILE).stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,8 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     """Nobody records with settings that are half there."""
     location = locate(tmp_path)
     location.hot.mkdir(parents=True)
-    (location.hot / FILE_NAME).write_text(content)
-    with pytest.raises(ConfigError, match=FILE_NAME):
+    (location.hot / SETTINGS_FILE).write_text(content)
+    with pytest.raises(ConfigError, match=SETTINGS_FILE):
         read_settings(location)
 
 
