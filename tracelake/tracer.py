@@ -326,7 +326,7 @@ class Tracer:
         return traced
 
     def write(self, event_type: str, span: Span, moment: datetime, data: dict[str, Any]) -> None:
-        """Append one event of a span; for the spans themselves. Raises as `patterns_of`, `Lake`."""
+        """Append one event of a span; raises as `patterns_of` and `Lake.append` do."""
         if self._redaction is None:
             self._redaction = patterns_of(self.lake.location)
         event = {

@@ -34,6 +34,7 @@ from tracelake.storage.xlog import SUFFIX, CorruptRecord, ExchangeLog, Record, r
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from tracelake.config import Location
@@ -43,6 +44,7 @@ log = logging.getLogger("tracelake.ingest")
 SEAL_CHECK_EVERY_S = 2.0
 COMPACT_EVERY_S = 600.0
 RETAIN_EVERY_S = 3600.0
+RETRY_EVERY_S = 60.0
 TICK_EVERY_S = 0.5
 STATE_EVERY_S = 2.0
 
@@ -82,7 +84,8 @@ class Service:
         )
         self._tail: Tail[Record] = Tail(location.hot, SUFFIX, _read_undamaged)
         self._sealer = self._lake.sealer()
-        self._seal_error: str | None = None
+        self._problems: dict[str, str] = {}
+        self._unsealed_bytes = 0
 
     def run(self, stopping: threading.Event) -> None:
         """Follow until told to stop; then read what is there once more."""
@@ -142,21 +145,32 @@ class Service:
         next_compact = time.monotonic() + COMPACT_EVERY_S
         next_retention = 0.0
         while not stopping.wait(SEAL_CHECK_EVERY_S):
-            try:
-                if time.monotonic() >= next_retention:
-                    next_retention = time.monotonic() + RETAIN_EVERY_S
-                    self._retain()
-                if self._sealer.due():
-                    self._sealer.seal(timeout_s=0.0)
-                if time.monotonic() >= next_compact:
-                    next_compact = time.monotonic() + COMPACT_EVERY_S
-                    self._lake.compact()
-                self._seal_error = None
-            except LakeLocked:
-                continue  # another process does the same work now
-            except Exception as error:
-                self._seal_error = str(error) or type(error).__name__
-                log.exception("sealing failed; everything stays readable in the hot folder")
+            if time.monotonic() >= next_retention:
+                # a failure is tried again soon: what was wrong may have been mended
+                is_done = self._attempt("retention", self._retain)
+                next_retention = time.monotonic() + (RETAIN_EVERY_S if is_done else RETRY_EVERY_S)
+            self._attempt("sealing", self._seal)
+            if time.monotonic() >= next_compact:
+                is_done = self._attempt("compaction", self._lake.compact)
+                next_compact = time.monotonic() + (COMPACT_EVERY_S if is_done else RETRY_EVERY_S)
+
+    def _attempt(self, work: str, do: Callable[[], object]) -> bool:
+        """Do some work of the lake; what went wrong is told until that very work succeeds."""
+        try:
+            do()
+        except LakeLocked:
+            return True  # another process does the same work now
+        except Exception as error:
+            self._problems[work] = str(error) or type(error).__name__
+            log.exception("%s failed; everything stays readable", work)
+            return False
+        self._problems.pop(work, None)
+        return True
+
+    def _seal(self) -> None:
+        if self._sealer.due():
+            self._sealer.seal(timeout_s=0.0)
+        self._unsealed_bytes = self._sealer.unsealed_bytes()
 
     def _retain(self) -> None:
         """Delete what is older than the lake's settings keep; the next seal takes it away."""
@@ -178,9 +192,9 @@ class Service:
             "events": counters.events,
             "failed": counters.failed,
             "in_flight": self._pipeline.in_flight,
-            "unsealed_bytes": self._sealer.unsealed_bytes(),
+            "unsealed_bytes": self._unsealed_bytes,
             "otlp": asdict(self._intake.counters),
-            "seal_error": self._seal_error,
+            "problems": dict(self._problems),
         }
         try:
             atomic_write(self._hot / STATE_NAME, json.dumps(state).encode())

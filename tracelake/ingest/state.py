@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE_NAME = "ingest.json"
+#: What it means that a work of ingest fails, by the work.
+_FAILS = {
+    "compaction": "small files are not merged, everything stays readable",
+    "retention": "old traces are not deleted",
+    "sealing": "sealing fails, everything stays in the hot folder",
+}
 #: It writes every two seconds; a long merge or a busy machine may hold it up.
 SILENT_AFTER = timedelta(seconds=30)
 #: Sealing begins at 64 MB; with this much every first look at the lake takes a second or more.
@@ -43,8 +49,8 @@ def problem_of(state: Mapping[str, Any] | None, now: datetime) -> str | None:
     """
     if state is None:
         return None  # it has just been started
-    if state.get("seal_error"):
-        return f"sealing fails, everything stays in the hot folder: {state['seal_error']}"
+    if problems := state.get("problems"):
+        return "; ".join(f"{_FAILS[work]}: {why}" for work, why in sorted(problems.items()))
     unsealed = state.get("unsealed_bytes") or 0
     if unsealed > UNSEALED_BYTES_MAX:
         return f"{unsealed >> 20} MB wait in the hot folder: sealing does not keep up"

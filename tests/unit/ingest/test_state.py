@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2025, 11, 22, 10, tzinfo=UTC)
-FINE: dict[str, Any] = {"at": to_iso(NOW), "unsealed_bytes": 70 << 20, "seal_error": None}
+FINE: dict[str, Any] = {"at": to_iso(NOW), "unsealed_bytes": 70 << 20, "problems": {}}
 
 
 def test_all_is_well() -> None:
@@ -27,7 +27,9 @@ def test_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("change", "later_s", "says"),
     [
-        ({"seal_error": "No space left on device"}, 1, "No space left on device"),
+        ({"problems": {"sealing": "No space left on device"}}, 1, "No space left on device"),
+        ({"problems": {"retention": "mend it"}}, 1, "old traces are not deleted: mend it"),
+        ({"problems": {"retention": "A", "sealing": "B"}}, 1, "deleted: A; sealing fails"),
         ({"unsealed_bytes": 400 << 20}, 1, "400 MB wait in the hot folder"),
         ({}, 60, "silent for 60 s"),
     ],
