@@ -1,4 +1,4 @@
-"""This process: what it is called, and how a long-running one is told to stop."""
+"""This process: what it is called, and how a long-running one tells and is told."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ def when_parent_ends(action: Callable[[], object], *, every_s: float = 1.0) -> N
         action()
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()
+
+
+def tell_starter(line: bytes) -> bool:
+    """Write one line to standard output; False when who started this process reads it no more."""
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), line + b"\n")
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def program_name() -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tracelake.config import OTLP_PORT, Location
 from tracelake.errors import ConfigError
 from tracelake.ingest.service import Service
-from tracelake.processes import stop_on_signals, when_parent_ends
+from tracelake.processes import stop_on_signals, tell_starter, when_parent_ends
 from tracelake.relay.access import check_binding
 
 #: Slow to load, and loaded before we say that we serve: the first calls would wait for them, and
@@ -36,7 +36,7 @@ def main() -> int:
     options = parser.parse_args()
     listening = _listen(options)
     if isinstance(listening, str):
-        sys.stdout.write(json.dumps({"error": listening}) + "\n")
+        tell_starter(json.dumps({"error": listening}).encode())
         return 1
     for name in _LOADED_EARLY:
         importlib.import_module(name)
@@ -48,8 +48,8 @@ def main() -> int:
         otlp=listening,
     )
     ready = {"hot": str(options.hot), "pid": os.getpid(), "otlp": _address(listening)}
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
+    if not tell_starter(json.dumps(ready).encode()):
+        stopping.set()
     service.run(stopping)
     return 0
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelake.ingest.collector import LOCK_NAME, STATE_NAME, State
-from tracelake.processes import stop_on_signals, when_parent_ends
+from tracelake.processes import stop_on_signals, tell_starter, when_parent_ends
 from tracelake.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ingest.command = _ingest_command(options, address, ready["otlp"])
     state = State(os.getpid(), address, secret, ready["otlp"])
     atomic_write(options.hot / STATE_NAME, state.to_json(), mode=0o600)
-    sys.stdout.write(state.to_json().decode() + "\n")
-    sys.stdout.flush()
+    if not tell_starter(state.to_json()):
+        stopping.set()
     while not stopping.wait(0.2):
         for child in (relay, ingest):
             if child.process.poll() is not None:
@@ -183,8 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(why: str) -> int:
-    sys.stdout.write(json.dumps({"error": why}) + "\n")
-    sys.stdout.flush()
+    tell_starter(json.dumps({"error": why}).encode())
     return 1
 
 

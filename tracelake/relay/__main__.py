@@ -17,7 +17,7 @@ import uvloop
 
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT
 from tracelake.errors import ConfigError
-from tracelake.processes import when_parent_ends
+from tracelake.processes import tell_starter, when_parent_ends
 from tracelake.redaction import VARIABLE, parse_patterns
 from tracelake.relay.access import Access
 from tracelake.relay.redact import Redaction
@@ -99,8 +99,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _announce(address: str) -> None:
-    sys.stdout.buffer.write(announcement(address, os.getpid()))
-    sys.stdout.buffer.flush()
+    if not tell_starter(announcement(address, os.getpid())):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

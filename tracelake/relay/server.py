@@ -207,4 +207,4 @@ def spare_the_collector() -> None:
 
 def announcement(address: str, pid: int) -> bytes:
     """The one line that the relay prints once it serves."""
-    return orjson.dumps({"address": address, "pid": pid}) + b"\n"
+    return orjson.dumps({"address": address, "pid": pid})
