@@ -1,5 +1,6 @@
 """Keeping `traces` in step with `spans`: which roll-ups a seal has to write anew.
 
+    lagging_traces(store, spans, traces, key) -> traces whose roll-up is older than their spans
     derive_traces(store, key, spans, lagging, added) -> number of roll-ups written
 
 Invariants:
@@ -19,6 +20,7 @@ from deltalake.exceptions import CommitFailedError
 from tracelake.storage import cold
 from tracelake.storage.rewrite import append, rewrite
 from tracelake.storage.rollup import NEEDED, roll_up
+from tracelake.storage.table import scan_files
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,6 +32,24 @@ log = logging.getLogger(__name__)
 
 #: Sealers of several hosts may meet on a day; each attempt starts from what is there then.
 _ATTEMPTS = 10
+
+
+def lagging_traces(store: DeltaStore, spans: Snapshot, traces: Snapshot, key: str) -> set[str]:
+    """Traces with spans that were sealed after their roll-up was derived.
+
+    `traces` says which commit of `spans` it was derived from; a sealer that died between the two
+    commits leaves it behind until the next seal.
+    """
+    if traces.offset(key) >= spans.offset(key):
+        return set()
+    derived = traces.offset(f"{key}.version")
+    try:
+        before = {file.path for file in store.at(derived).files} if traces.version >= 0 else set()
+    except Exception:  # noqa: BLE001 - deltalake raises its own kinds: the log no longer reaches back
+        before = set[str]()
+    added = [file for file in spans.files if file.path not in before]
+    found = scan_files(spans.table, added, spans.options).select(pl.col("trace_id").unique())
+    return set(found.collect()["trace_id"])
 
 
 def derive_traces(

@@ -65,8 +65,7 @@ def parts_of(reader: Reader, name: str) -> Parts:
         return _parts(view.spans, hot, view.deleted, (), pl.concat(tops))
     if name == "traces":
         view, fresh = reader.view_of_traces()
-        touched = {*view.by_trace, *view.lagging}
-        return _parts(view.traces, fresh, view.deleted, touched)
+        return _parts(view.traces, fresh.frame, view.deleted, fresh.replaced)
     if name == "exchanges":
         snapshot, hot, deleted = reader.view_of_exchanges()
         return _parts(snapshot, hot, deleted, ())

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,13 +23,14 @@ import polars as pl
 from tracelake.errors import LakeError, NotInLake
 from tracelake.schema import SPANS, TABLES, TRACES, polars_schema
 from tracelake.storage import cold, damage, tombstones
+from tracelake.storage.derive import lagging_traces
 from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
 from tracelake.storage.hot import HotView, Moved, carry_key
 from tracelake.storage.options import storage_options
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments
-from tracelake.storage.table import DeltaStore, Snapshot, scan_files
+from tracelake.storage.table import DeltaStore, Snapshot
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 
 if TYPE_CHECKING:
@@ -50,10 +51,14 @@ _KEY = ["trace_id", "span_id"]
 class View:
     """One consistent state of the lake.
 
+    What is hot belongs to the reader, who goes on to change it: `hot`, `by_trace` and `days` hold
+    only while the reader's lock is held.
+
     Attributes:
         spans: Sealed spans.
         traces: Sealed roll-ups.
         hot: Unsealed spans, merged with their sealed rows where they have any.
+        by_trace: Span ids of the unsealed spans.
         amended: Keys in `hot` that have a sealed row, which `hot` replaces.
         days: Of the hot traces that have sealed spans, where those are.
         lagging: Traces whose sealed roll-up is older than their sealed spans.
@@ -69,6 +74,23 @@ class View:
     lagging: frozenset[str]
     deleted: Tombstones
     serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class FreshTraces:
+    """Roll-ups that are not sealed, or are out of date there.
+
+    Attributes:
+        serial: Of the view they were made of.
+        lagging: Of that view: it may shrink while nothing else of the view changes.
+        replaced: Traces whose sealed roll-up does not count.
+        frame: The roll-ups that count instead.
+    """
+
+    serial: int
+    lagging: frozenset[str]
+    replaced: frozenset[str]
+    frame: pl.DataFrame
 
 
 class Reader:
@@ -90,7 +112,7 @@ class Reader:
         self._known: tuple[int, ...] = ()
         self._lagging: tuple[tuple[int, int], frozenset[str]] = ((-2, -2), frozenset())
         self._frame: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
-        self._fresh: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
+        self._fresh = FreshTraces(-1, frozenset(), frozenset(), pl.DataFrame())
         #: Days of sealed traces that were opened, of one version of `traces`.
         self._placed: tuple[int, dict[str, Days | None]] = (-2, {})
         self._serial = 0
@@ -143,19 +165,19 @@ class Reader:
     def traces(self) -> pl.LazyFrame:
         """One row per trace."""
         view, fresh = self.view_of_traces()
-        return self._sealed_traces(view, view.traces.scan(), fresh)
+        return _with_fresh(view, view.traces.scan(), fresh)
 
     def latest_traces(self, limit: int) -> pl.DataFrame:
         """The traces that started last, newest first, from as few days as hold them."""
         view, fresh = self.view_of_traces()
-        wanted = limit + len(view.by_trace) + len(view.lagging) + len(view.deleted.trace_ids)
+        wanted = limit + len(fresh.replaced) + len(view.deleted.trace_ids)
         rows, upto = 0, None
         for file in view.traces.files:  # newest day first
             if rows >= wanted and file.date != upto:
                 break
             rows, upto = rows + file.rows, file.date
         newest = [file for file in view.traces.files if upto is not None and file.date >= upto]
-        scanned = self._sealed_traces(view, view.traces.scan(newest), fresh)
+        scanned = _with_fresh(view, view.traces.scan(newest), fresh)
         return (
             scanned.top_k(limit, by=["start_time", "trace_id"])
             .collect()
@@ -174,12 +196,14 @@ class Reader:
             view = self._view()
             return view, self._hot_frame(view)
 
-    def view_of_traces(self) -> tuple[View, pl.DataFrame]:
+    def view_of_traces(self) -> tuple[View, FreshTraces]:
         """The present state, and the roll-ups that replace sealed ones or have none."""
         with self._lock:
             view = self._view()
             fresh = self._fresh_roll_ups(view)
-            return view, view.deleted.visible(fresh.lazy()).collect() if view.deleted else fresh
+        if view.deleted:
+            fresh = replace(fresh, frame=view.deleted.visible(fresh.frame.lazy()).collect())
+        return view, fresh
 
     def view_of_exchanges(self) -> tuple[Snapshot, pl.DataFrame, Tombstones]:
         """Sealed exchanges, hot ones as rows, and what is deleted of the sealed."""
@@ -237,13 +261,6 @@ class Reader:
         tombstones.add(self._marks, set(named["trace_id"]), before, datetime.now(UTC))
         return found.height
 
-    def _sealed_traces(self, view: View, sealed: pl.LazyFrame, fresh: pl.DataFrame) -> pl.LazyFrame:
-        touched = sorted({*view.by_trace, *view.lagging})
-        sealed = view.deleted.visible(sealed)
-        if not touched:
-            return sealed
-        return pl.concat([sealed.filter(~pl.col("trace_id").is_in(touched)), fresh.lazy()])
-
     def _view(self) -> View:
         """The present state; the lock is held."""
         for _ in range(_RETRIES):
@@ -255,6 +272,9 @@ class Reader:
             except (Moved, FileNotFoundError):
                 self._known = ()
                 time.sleep(_RETRY_PAUSE_S)
+            except BaseException:
+                self._known = ()  # what was taken from the hot view is not merged: begin anew
+                raise
         raise LakeError(f"{self.location.hot} changes too fast to be read: try again")
 
     def _merge(self, spans: Snapshot) -> View:
@@ -331,11 +351,13 @@ class Reader:
             self._frame = (view.serial, to_frame(view.hot.values()))
         return self._frame[1]
 
-    def _fresh_roll_ups(self, view: View) -> pl.DataFrame:
+    def _fresh_roll_ups(self, view: View) -> FreshTraces:
         """Roll-ups of the traces whose sealed one is missing or out of date."""
-        if self._fresh[0] == view.serial and not view.lagging:
-            return self._fresh[1]
-        if not view.by_trace and not view.lagging:
+        known = self._fresh
+        if known.serial == view.serial and known.lagging == view.lagging:
+            return known
+        replaced = view.lagging.union(view.by_trace)
+        if not replaced:
             fresh = pl.DataFrame(schema=polars_schema(TRACES))
         else:
             hot = self._hot_frame(view).select(NEEDED)
@@ -344,8 +366,16 @@ class Reader:
                 sealed = cold.scan_traces(view.spans, days).select(NEEDED).collect()
                 hot = pl.concat([sealed.join(hot, on=_KEY, how="anti"), hot])
             fresh = roll_up(hot)
-        self._fresh = (view.serial, fresh)
-        return fresh
+        self._fresh = FreshTraces(view.serial, view.lagging, replaced, fresh)
+        return self._fresh
+
+
+def _with_fresh(view: View, sealed: pl.LazyFrame, fresh: FreshTraces) -> pl.LazyFrame:
+    sealed = view.deleted.visible(sealed)
+    if not fresh.replaced:
+        return sealed
+    replaced = pl.col("trace_id").is_in(sorted(fresh.replaced))
+    return pl.concat([sealed.filter(~replaced), fresh.frame.lazy()])
 
 
 def to_frame(spans: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -353,21 +383,3 @@ def to_frame(spans: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     rows = list(spans)
     schema = polars_schema(SPANS)
     return pl.DataFrame({name: [row[name] for row in rows] for name in schema}, schema=schema)
-
-
-def lagging_traces(store: DeltaStore, spans: Snapshot, traces: Snapshot, key: str) -> set[str]:
-    """Traces with spans that were sealed after their roll-up was derived.
-
-    `traces` says which commit of `spans` it was derived from; a sealer that died between the two
-    commits leaves it behind until the next seal.
-    """
-    if traces.offset(key) >= spans.offset(key):
-        return set()
-    derived = traces.offset(f"{key}.version")
-    try:
-        before = {file.path for file in store.at(derived).files} if traces.version >= 0 else set()
-    except Exception:  # noqa: BLE001 - deltalake raises its own kinds: the log no longer reaches back
-        before = set[str]()
-    added = [file for file in spans.files if file.path not in before]
-    found = scan_files(spans.table, added, spans.options).select(pl.col("trace_id").unique())
-    return set(found.collect()["trace_id"])

@@ -29,14 +29,14 @@ from tracelake.storage import cold, tombstones
 from tracelake.storage.carry import carry_path, consumed, write_carry
 from tracelake.storage.codec import decode_carry, decode_events, encode
 from tracelake.storage.damage import answer, foreign_errors
-from tracelake.storage.derive import derive_traces
+from tracelake.storage.derive import derive_traces, lagging_traces
 from tracelake.storage.exchange_sealer import seal_exchanges
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
 from tracelake.storage.hot import carry_key, claim_hot
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.purge import purge
-from tracelake.storage.reader import lagging_traces, to_frame
+from tracelake.storage.reader import to_frame
 from tracelake.storage.reap import reap
 from tracelake.storage.rewrite import append
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
