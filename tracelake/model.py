@@ -104,6 +104,9 @@ class Event:
 
 
 Headers = tuple[tuple[str, str], ...]
+#: Request header that the relay adds to its record of a call that goes elsewhere than to the API
+#: that its upstream is named after: the base URL it goes to.
+UPSTREAM_URL = "x-tracelake-upstream-url"
 
 
 @dataclass(frozen=True, slots=True)

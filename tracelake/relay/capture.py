@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
+from tracelake.model import UPSTREAM_URL
 from tracelake.relay.heads import HEAD_END
 from tracelake.relay.redact import REDACTED, Redaction, credentials
 from tracelake.storage.xlog import Record
@@ -160,6 +161,8 @@ def opened_record(capture: Capture, redaction: Redaction) -> Record:
     headers = capture.request_headers
     kept, described = _redacted(headers, body, redaction)
     route = capture.route
+    if not route.backend.is_usual:
+        described = ((UPSTREAM_URL, route.backend.url), *described)
     meta = {
         "run_id": route.run_id,
         "trace_id": None,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND
 from tracelake.errors import ConfigError
 from tracelake.model import is_valid_id
 
@@ -32,6 +33,10 @@ _OLLAMA_PATHS = frozenset({"/api/chat", "/api/generate"})
 _VERSIONED = re.compile(r"/v\d[^/]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _CACHE_MAX = 1024
+_USUAL_HOSTS = {
+    "anthropic": urlsplit(ANTHROPIC_BACKEND).hostname,
+    "openai": urlsplit(OPENAI_BACKEND).hostname,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,11 @@ class Backend:
     def url(self) -> str:
         """The base URL."""
         return f"{self.scheme}://{self.host_header}{self.base_path}"
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is the API that its name says."""
+        return self.host == _USUAL_HOSTS.get(self.name)
 
 
 def parse_backend(name: str, url: str) -> Backend:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+
+from tracelake.model import UPSTREAM_URL
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
@@ -69,6 +71,11 @@ _HOSTS: tuple[tuple[str, str], ...] = (
     ("cloudflare.com", "cloudflare"),
     ("baseten.co", "baseten"),
     ("snowflakecomputing.com", "snowflake"),
+    ("sambanova.ai", "sambanova"),
+    ("deepinfra.com", "deepinfra"),
+    ("nvidia.com", "nvidia"),
+    ("aliyuncs.com", "alibaba"),
+    (":11434", "ollama"),
 )
 
 #: Names that people give an upstream, and the provider as prices know it.
@@ -136,11 +143,11 @@ def provider_of(exchange: Exchange) -> str:
     """The provider that an exchange went to, as prices know it; else the upstream's own name."""
     host = (exchange.header("host") or "").lower()
     upstream = exchange.upstream.strip().lower()
-    plain = _plain(exchange.path)
-    for name in (host, upstream):
-        for part, provider in _HOSTS:
-            if part in name:
-                return _routed(provider, plain)
+    behind = urlsplit((exchange.header(UPSTREAM_URL) or "").lower())
+    plain = behind.path.rstrip("/") + _plain(exchange.path)
+    for name in (behind.netloc, host, upstream):
+        if provider := _provider_at(name):
+            return _routed(provider, _plain(exchange.path))
     if upstream in {"", "openai", "anthropic"}:
         for pattern, provider in _PATHS:
             if pattern.search(plain):
@@ -150,6 +157,15 @@ def provider_of(exchange: Exchange) -> str:
     if upstream:
         return _routed(_ALIASES.get(upstream, upstream), plain)
     return "anthropic" if exchange.header("anthropic-version") is not None else "openai"
+
+
+def _provider_at(name: str) -> str | None:
+    """The provider whose host a name is, or a part of whose host; a domain is matched whole."""
+    for part, provider in _HOSTS:
+        at = name.find(part)
+        if at >= 0 and (at == 0 or "." not in part or name[at - 1] in ".-"):
+            return provider
+    return None
 
 
 def _routed(provider: str, path: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.wire.exchanges import CHAT, MESSAGES, RESPONSES, asked, exchange
+from tracelake.model import UPSTREAM_URL
 from tracelake.wire import read_request, rebuild_body
 
 
@@ -158,6 +159,14 @@ def test_endpoints_are_known_by_the_end_of_their_path(
         ("mygateway", CHAT, {}, "mygateway"),
         ("openai", "/api/chat", {}, "ollama"),
         ("huggingface", "/together/v1/chat/completions", {}, "huggingface_together"),
+        ("openai", CHAT, {UPSTREAM_URL: "https://api.groq.com/openai/v1"}, "groq"),
+        ("fast", CHAT, {UPSTREAM_URL: "https://api.deepseek.com"}, "deepseek"),
+        ("openai", CHAT, {UPSTREAM_URL: "https://x.openai.azure.com/openai/v1"}, "azure"),
+        ("openai", CHAT, {UPSTREAM_URL: "https://gw.test/openai/deployments/g"}, "azure"),
+        ("openai", CHAT, {UPSTREAM_URL: "http://localhost:11434/v1"}, "ollama"),
+        ("openai", CHAT, {UPSTREAM_URL: "http://127.0.0.1:9000/v1"}, "openai"),
+        ("anthropic", MESSAGES, {UPSTREAM_URL: "https://api.fox.ai"}, "anthropic"),
+        ("anthropic", MESSAGES, {UPSTREAM_URL: "https://api.moonshot.ai/anthropic"}, "moonshotai"),
     ],
 )
 def test_the_provider_is_known_by_host_path_and_upstream(
