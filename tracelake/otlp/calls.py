@@ -16,6 +16,7 @@ from tracelake.otlp.messages import (
     text_of,
     unnumbered,
 )
+from tracelake.otlp.shapes import calls_in
 from tracelake.otlp.spans import STATUS_ERROR
 from tracelake.wire.call import Usage
 from tracelake.wire.fingerprint import fingerprint, tools_fingerprint
@@ -42,10 +43,13 @@ _COUNTS: Final = (
     "tokens_cache_write",
     "tokens_reasoning",
 )
-#: Names of Langfuse's usage object for our counts.
+#: Names of the usage objects of Langfuse and MLflow for our counts.
 _USAGE_KEYS: Final = {
     "tokens_input": ("prompt_tokens", "input_tokens", "input"),
     "tokens_output": ("completion_tokens", "output_tokens", "output"),
+    "tokens_cache_read": ("cache_read_input_tokens", "input_cached_tokens", "input_cache_read"),
+    "tokens_cache_write": ("cache_creation_input_tokens", "input_cache_creation"),
+    "tokens_reasoning": ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens"),
 }
 
 
@@ -99,12 +103,16 @@ def _conversation(span: OtlpSpan, kind: Kind, reading: Reading) -> dict[str, Any
     )
     if not asked and not given:
         asked, given = event_messages((event.name, event.attributes) for event in span.events)
+    if not asked and not given:
+        asked, given = event_messages(_listed_events(reading))
     recorded_in, recorded_out = fields.get("input"), fields.get("output")
     if kind == "embedding":
         return {"messages": parsed(recorded_in) if recorded_in is not None else asked or None}
     asked = asked or read_messages(recorded_in)
     said = fields.get("output_text", recorded_out)
     given = given or read_messages(said, role="assistant")
+    if calls := calls_in(parsed(fields.get("output_calls"))):
+        given = [*given, *read_messages([{"role": "assistant", "parts": calls}])]
     return conversation_columns(
         asked,
         given,
@@ -112,6 +120,16 @@ def _conversation(span: OtlpSpan, kind: Kind, reading: Reading) -> dict[str, Any
         tools=read_tools(fields.get("tools") or unnumbered(numbered.get("tools", ()))),
         finish_reason=_finish_reason(fields.get("finish_reason"), given),
     )
+
+
+def _listed_events(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
+    """The messages that older pydantic-ai puts into one attribute, as events."""
+    told = parsed(reading.fields.get("message_events"))
+    listed = [item for item in told if isinstance(item, dict)] if isinstance(told, list) else []
+    events = [(str(item["event.name"]), item) for item in listed if "event.name" in item]
+    if told and not events:
+        reading.rest["events"] = told
+    return events
 
 
 def conversation_columns(
@@ -206,7 +224,9 @@ def _cost(
     *,
     is_embedding: bool,
 ) -> dict[str, Any]:
-    reported = fields.get("cost_usd")
+    reported = parsed(fields.get("cost_usd"))
+    if isinstance(reported, dict):  # Langfuse
+        reported = reported.get("total")
     if isinstance(reported, int | float) and reported > 0:
         return {"cost_usd": float(reported), "cost_note": "as reported with the span"}
     price = cost_of(

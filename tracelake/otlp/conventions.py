@@ -1,132 +1,17 @@
 """What instrumentations call things: tables from attribute names to columns, and nothing else.
 
 GenAI semantic conventions (old and new forms), OpenInference, traceloop / OpenLLMetry, Langfuse,
-LangSmith, Logfire, Vercel and Claude Code. A convention that comes up is a line here.
+LangSmith, Logfire, Vercel, MLflow, Google's ADK and Claude Code. A convention that comes up is a
+line here, and one in `kinds`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tracelake.model import Kind
 
-
-@dataclass(frozen=True, slots=True)
-class KindRule:
-    """How one convention tells the kind of a span.
-
-    Attributes:
-        convention: Its name, kept with the span.
-        key: Attribute that holds the kind.
-        kinds: Its values in lower case to ours.
-        otherwise: Kind of a value that is not listed; None lets the next rule decide.
-        scope: What the name of the instrumentation scope begins with.
-    """
-
-    convention: str
-    key: str
-    kinds: dict[str, Kind]
-    otherwise: Kind | None = None
-    scope: str = ""
-
-
-_OPERATIONS: Final[dict[str, Kind]] = {
-    "chat": "llm",
-    "text_completion": "llm",
-    "generate_content": "llm",
-    "completion": "llm",
-    "response": "llm",
-    "embeddings": "embedding",
-    "execute_tool": "tool",
-    "invoke_agent": "agent",
-    "create_agent": "chain",
-    "invoke_workflow": "chain",
-    "retrieval": "retriever",
-}
-
-#: The first rule whose attribute is there decides.
-KIND_RULES: Final[tuple[KindRule, ...]] = (
-    KindRule(
-        "openinference",
-        "openinference.span.kind",
-        {
-            "llm": "llm",
-            "agent": "agent",
-            "tool": "tool",
-            "chain": "chain",
-            "retriever": "retriever",
-            "reranker": "retriever",
-            "embedding": "embedding",
-        },
-        otherwise="chain",
-    ),
-    KindRule(
-        "langfuse",
-        "langfuse.observation.type",
-        {
-            "generation": "llm",
-            "agent": "agent",
-            "tool": "tool",
-            "retriever": "retriever",
-            "embedding": "embedding",
-            "span": "chain",
-            "chain": "chain",
-        },
-        otherwise="other",
-    ),
-    KindRule(
-        "claude_code",
-        "span.type",
-        {"interaction": "agent", "llm_request": "llm", "tool": "tool"},
-        otherwise="other",
-        scope="com.anthropic.claude_code",
-    ),
-    KindRule(
-        "langsmith",
-        "langsmith.span.kind",
-        {
-            "llm": "llm",
-            "tool": "tool",
-            "retriever": "retriever",
-            "embedding": "embedding",
-            "chain": "chain",
-        },
-        otherwise="chain",
-    ),
-    # before traceloop: its spans of tools and models carry the operation too
-    KindRule("genai", "gen_ai.operation.name", _OPERATIONS),
-    KindRule(
-        "traceloop",
-        "traceloop.span.kind",
-        {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"},
-        otherwise="chain",
-    ),
-    KindRule(
-        "traceloop",
-        "llm.request.type",
-        {"chat": "llm", "completion": "llm", "embedding": "embedding", "rerank": "retriever"},
-    ),
-    KindRule("genai", "gen_ai.operation.name", {}, otherwise="chain"),
-    KindRule(
-        "vercel",
-        "ai.operationId",
-        {
-            "ai.generatetext.dogenerate": "llm",
-            "ai.streamtext.dostream": "llm",
-            "ai.generateobject.dogenerate": "llm",
-            "ai.streamobject.dostream": "llm",
-            "ai.toolcall": "tool",
-            "ai.embed.doembed": "embedding",
-            "ai.embedmany.doembed": "embedding",
-        },
-        otherwise="chain",
-    ),
-    KindRule("genai", "gen_ai.tool.name", {}, otherwise="tool"),
-    KindRule("genai", "gen_ai.request.model", {}, otherwise="llm"),
-    KindRule("genai", "gen_ai.agent.name", {}, otherwise="agent"),
-)
 
 #: Column (or a role of our own) to the attributes that tell it, best first.
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -171,6 +56,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "llm.token_count.prompt_details.cache_read",
         "gen_ai.usage.cache_read_input_tokens",
         "gen_ai.usage.details.cache_read_tokens",
+        "ai.usage.cachedInputTokens",
         "cache_read_tokens",
     ),
     "tokens_cache_write": (
@@ -185,10 +71,16 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
         "gen_ai.usage.details.reasoning_tokens",
+        "ai.usage.reasoningTokens",
         "llm.token_count.completion_details.reasoning",
     ),
-    "usage": ("langfuse.observation.usage_details",),
-    "cost_usd": ("operation.cost", "llm.cost.total", "gen_ai.usage.cost"),
+    "usage": ("langfuse.observation.usage_details", "mlflow.chat.tokenUsage"),
+    "cost_usd": (
+        "operation.cost",
+        "llm.cost.total",
+        "gen_ai.usage.cost",
+        "langfuse.observation.cost_details",
+    ),
     "finish_reason": (
         "gen_ai.response.finish_reasons",
         "llm.finish_reason",
@@ -202,15 +94,21 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "gen_ai.prompt",
         "ai.prompt.messages",
         "langfuse.observation.input",
+        "mlflow.spanInputs",
+        "gcp.vertex.agent.llm_request",
     ),
     "output_messages": (
         "gen_ai.output.messages",
         "gen_ai.completion",
         "langfuse.observation.output",
+        "mlflow.spanOutputs",
+        "gcp.vertex.agent.llm_response",
     ),
     "output_text": ("ai.response.text", "ai.response.object"),
+    "output_calls": ("ai.response.toolCalls",),
+    "message_events": ("events",),
     "system": ("gen_ai.system_instructions",),
-    "tools": ("gen_ai.tool.definitions",),
+    "tools": ("gen_ai.tool.definitions", "ai.prompt.tools"),
     "request": ("llm.invocation_parameters", "langfuse.observation.model.parameters"),
     "tool_name": ("gen_ai.tool.name", "tool.name", "tool_name", "ai.toolCall.name"),
     "tool_call_id": (
@@ -236,6 +134,8 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "langfuse.observation.input",
         "gen_ai.prompt",
         "user_prompt",
+        "mlflow.spanInputs",
+        "gcp.vertex.agent.tool_call_args",
     ),
     "output": (
         "output.value",
@@ -244,6 +144,8 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "langfuse.observation.output",
         "gen_ai.completion",
         "final_result",
+        "mlflow.spanOutputs",
+        "gcp.vertex.agent.tool_response",
     ),
     "agent_name": (
         "gen_ai.agent.name",
@@ -304,6 +206,8 @@ CALL_FIELDS: Final = frozenset(
         "input_messages",
         "output_messages",
         "output_text",
+        "output_calls",
+        "message_events",
         "system",
         "tools",
         "request",

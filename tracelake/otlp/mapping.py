@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracelake.otlp import conventions as names
 from tracelake.otlp.calls import call_columns
+from tracelake.otlp.kinds import KIND_RULES
 from tracelake.otlp.messages import parsed
 from tracelake.otlp.spans import STATUS_ERROR
 
@@ -49,11 +50,11 @@ def is_pending(span: OtlpSpan) -> bool:
 def kind_of(span: OtlpSpan) -> tuple[Kind, str | None]:
     """Kind of a span, and the convention by which it was told; None for a span of none."""
     attributes = span.attributes
-    for rule in names.KIND_RULES:
+    for rule in KIND_RULES:
         value = attributes.get(rule.key)
         if value is None or not span.scope.name.startswith(rule.scope):
             continue
-        kind = rule.kinds.get(str(value).lower()) or rule.otherwise
+        kind = rule.kinds.get(str(value).lower().strip('"')) or rule.otherwise
         if kind is not None:
             return kind, rule.convention
     if any(key.startswith(("gen_ai.prompt.", "gen_ai.completion.")) for key in attributes):

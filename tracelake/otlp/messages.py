@@ -5,7 +5,8 @@
     choice_of(messages, finish_reason) -> what `response_blocks` holds
 
 Shapes: `{role, parts: [{type, content}]}` (GenAI), `{message: {role, content, contents,
-tool_calls}}` (OpenInference), `{role, content, tool_calls}` (chat, traceloop), text.
+tool_calls}}` (OpenInference), `{role, content, tool_calls}` (chat, traceloop), text, and those of
+`shapes`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from tracelake.otlp.shapes import chat_shape, conversation_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,8 +45,8 @@ def read_messages(value: Any, *, role: str = "user") -> list[Message]:
     if isinstance(value, str):
         return [{"role": role, "content": value}] if value else []
     if isinstance(value, dict):
-        inner = value.get("messages")
-        if not isinstance(inner, list):
+        inner = conversation_in(value)
+        if inner is value:
             return _read_message(value, role)
         value = inner
     if not isinstance(value, list):
@@ -82,8 +85,9 @@ def read_tools(value: Any) -> list[Any]:
             continue
         if "name" in tool and "function" not in tool:
             function = {key: parsed(part) for key, part in tool.items() if key != "type"}
-            if "input_schema" in function:
-                function["parameters"] = function.pop("input_schema")
+            for key in ("input_schema", "inputSchema"):
+                if key in function:
+                    function["parameters"] = function.pop(key)
             tool = {"type": "function", "function": function}
         found.append(tool)
     return found
@@ -146,8 +150,7 @@ def _listed(node: Any) -> Any:
 
 def _read_message(item: dict[str, Any], role: str) -> list[Message]:
     inner = item.get("message")
-    if isinstance(inner, dict):  # OpenInference, and a choice of the chat format
-        item = inner
+    item = chat_shape(item)
     role = _text(item.get("role")) or role
     if isinstance(item.get("parts"), list):
         return _of_parts(role, item)

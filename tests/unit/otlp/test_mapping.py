@@ -10,7 +10,8 @@ import pytest
 
 from tests.otlp_bodies import START_NS, as_json, span, span_id
 from tracelake.otlp import decode, events_of
-from tracelake.otlp.conventions import FIELDS, FIELDS_OF, KIND_RULES
+from tracelake.otlp.conventions import FIELDS, FIELDS_OF
+from tracelake.otlp.kinds import KIND_RULES
 from tracelake.storage.codec import encode_event
 from tracelake.wire import conversation, response_turn
 
