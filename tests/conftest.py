@@ -1,15 +1,25 @@
-"""Figures that tests found: told after all tests, by workers of a parallel run too."""
+"""For all tests: how Hypothesis judges time, and the figures that tests found.
+
+A slow machine is no wrong answer, so no example has a deadline. Figures are told after all tests,
+by workers of a parallel run too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PROPERTY = "figures"
+
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture

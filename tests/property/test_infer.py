@@ -123,7 +123,7 @@ def assert_is_the_truth(run: Run, spans: Spans) -> None:
     assert all(span["status"] == "ok" for span in spans.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RUNS)
 def test_the_tree_of_any_program_is_found(run: Run) -> None:
     """Nested and parallel delegation, equal prompts or not: each agent hangs where it belongs."""
@@ -139,14 +139,14 @@ PEERS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PEERS)
 def test_programs_side_by_side_in_one_process_stay_apart(run: Run) -> None:
     """Agents that code starts at once, of one prompt or not, each with agents of its own."""
     assert_is_the_truth(run, run.script.spans())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(RUNS)
 def test_call_by_call_equals_all_at_once(run: Run) -> None:
     """Spans folded while the program runs are those of a later reading of whole exchanges."""
@@ -162,7 +162,7 @@ def test_call_by_call_equals_all_at_once(run: Run) -> None:
     assert live.keys() == Spans(fold(events)).keys()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(RUNS, st.integers(0, 60))
 def test_reading_exchanges_again_adds_nothing(run: Run, crash_after: int) -> None:
     """After a crash at any moment, reading everything again gives the same spans."""
@@ -178,7 +178,7 @@ def test_reading_exchanges_again_adds_nothing(run: Run, crash_after: int) -> Non
     assert fold([*before, *after]) == list(once.values())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25)
 @given(RUNS)
 def test_every_moment_shows_one_whole_tree(run: Run) -> None:
     """While the program runs there is one root, and no span hangs on one that is not there."""

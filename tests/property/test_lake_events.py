@@ -59,7 +59,6 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
 lists = st.lists(events(), min_size=1, max_size=12)
 relaxed = settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -110,7 +109,6 @@ def test_a_sealed_row_is_at_rest(kind: str, begin: int, length: int, data: dict[
 
 @settings(
     max_examples=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(lists, st.integers(0, 12))
@@ -135,7 +133,7 @@ def test_what_is_appended_is_scanned(appended: list[dict[str, Any]], cut: int) -
         assert lake.traces().collect()["span_count"].sum() == hot.height
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=4))
 def test_a_segment_cut_at_every_byte(texts: list[str]) -> None:
     """Whatever prefix of a segment survives, its whole lines are read and no other."""
@@ -159,7 +157,7 @@ def test_a_segment_cut_at_every_byte(texts: list[str]) -> None:
             assert seen == complete
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"") + b"\n"), max_size=20))
 def test_segments_hold_what_was_written(records: list[bytes]) -> None:
     """Rolling, closing and syncing never drop, double or reorder a record."""

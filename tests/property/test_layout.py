@@ -74,7 +74,7 @@ def overlapping(found: list[Any]) -> list[tuple[str, str]]:
     ]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(runs())
 def test_a_placed_node_never_moves(run: list[dict[str, Any]]) -> None:
     """Whatever comes later, a node keeps the place it got first."""
@@ -85,7 +85,7 @@ def test_a_placed_node_never_moves(run: list[dict[str, Any]]) -> None:
             assert first.setdefault(node["id"], (node["x"], node["y"])) == (node["x"], node["y"])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(runs())
 def test_no_two_nodes_overlap(run: list[dict[str, Any]]) -> None:
     """Boxes never overlap, in the lanes and in the hierarchy, live and read as a whole."""
@@ -103,7 +103,7 @@ def test_no_two_nodes_overlap(run: list[dict[str, Any]]) -> None:
         assert not overlapping(boxes(drawn, tree))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(runs())
 def test_deltas_add_up_to_the_whole(run: list[dict[str, Any]]) -> None:
     """Replaying the deltas gives what a reader who comes at the end gets, and edges have ends."""

@@ -96,7 +96,6 @@ def _events(spans: Any) -> None:
     fold_events(decode_events(lines, "segment"))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), TYPES, ENCODINGS)
 def test_any_bytes(body: bytes, content_type: str, encoding: str) -> None:
     """Noise is refused, in every form and compression."""
@@ -105,7 +104,6 @@ def test_any_bytes(body: bytes, content_type: str, encoding: str) -> None:
         _take(gzip.compress(body), content_type, encoding)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_message(data: st.DataObject) -> None:
     """A real message with bytes changed, cut or put in."""
@@ -116,7 +114,7 @@ def test_a_damaged_message(data: st.DataObject) -> None:
     _take(bytes(body), "application/x-protobuf", "")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(JSON_VALUES, st.sampled_from(["resourceSpans", "scopeSpans", "spans", "attributes"]))
 def test_json_of_any_shape(value: Any, where: str) -> None:
     """JSON that is no request, or whose parts are not what they should be."""
@@ -129,7 +127,7 @@ def test_json_of_any_shape(value: Any, where: str) -> None:
     _take(json.dumps(document).encode(), "application/json", "")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(NAMES, ODD | ODD.map(json.dumps) | KINDS, max_size=6), KINDS)
 def test_known_attributes_with_unexpected_values(attributes: dict[str, Any], kind: str) -> None:
     """Conventions are broken by their senders; a span is kept all the same."""

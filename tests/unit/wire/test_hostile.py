@@ -123,7 +123,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, 10_000), ODD), min_size=1, max_size=
 
 
 @pytest.mark.parametrize("path", STREAMS)
-@settings(max_examples=40, deadline=None, phases=PHASES)
+@settings(max_examples=40, phases=PHASES)
 @given(changes=CHANGES, dropped=st.integers(0, 40))
 def test_disturbed_streams_are_read(
     path: str, changes: list[tuple[int, Any]], dropped: int
@@ -137,7 +137,7 @@ def test_disturbed_streams_are_read(
 
 
 @pytest.mark.parametrize("path", WHOLES)
-@settings(max_examples=40, deadline=None, phases=PHASES)
+@settings(max_examples=40, phases=PHASES)
 @given(changes=CHANGES, status=st.sampled_from([200, 400, 500]))
 def test_disturbed_answers_are_read(path: str, changes: list[tuple[int, Any]], status: int) -> None:
     """Fields of any type in a whole answer are taken, as an answer and as an error."""
@@ -167,7 +167,7 @@ REQUEST: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("path", [*STREAMS, "/v1/embeddings", "/api/generate", "/v1/completions"])
-@settings(max_examples=40, deadline=None, phases=PHASES)
+@settings(max_examples=40, phases=PHASES)
 @given(changes=CHANGES)
 def test_disturbed_requests_are_read(path: str, changes: list[tuple[int, Any]]) -> None:
     """Fields of any type in a request are taken."""
@@ -175,7 +175,7 @@ def test_disturbed_requests_are_read(path: str, changes: list[tuple[int, Any]]) 
 
 
 @pytest.mark.parametrize("path", [*STREAMS, *WHOLES])
-@settings(max_examples=30, deadline=None, phases=PHASES)
+@settings(max_examples=30, phases=PHASES)
 @given(body=st.binary(max_size=200), status=st.sampled_from([200, 302, 500]))
 def test_any_bytes_are_read(path: str, body: bytes, status: int) -> None:
     """Bytes that are nothing at all are taken, as request and as answer."""
