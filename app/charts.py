@@ -137,8 +137,8 @@ def _days(values: Sequence[dict[str, Any]]) -> alt.X:
 def _legend() -> alt.Legend:
     return alt.Legend(
         orient="top",
-        labelLimit=112,
-        labelFontSize=11,
+        labelLimit=118,
+        labelFontSize=12,
         symbolSize=50,
         columns=3,
         columnPadding=6,

@@ -22,4 +22,5 @@ page = st.navigation(
     ],
     position="top",
 )
+style.name_tab(page.title)
 page.run()

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import guide, navigation, service
+from app import data, guide, navigation, service
 from app.components import health
+from app.components.demo import render_demo_button
 from tracelake.errors import TraceLakeError
 
 REFRESH_S = 2.0
+_STEPS = (
+    ("Watch", "Each agent is a lane; its model calls, tools and errors appear as they happen."),
+    ("Read", "Click a node for the whole prompt, the answer, the tokens and what they cost."),
+    ("Change", "Edit a prompt, test it, and see word by word how the answer differs."),
+    ("Rerun", "Run the program again from any step, and compare both paths."),
+)
 
 
 def main() -> None:
@@ -17,13 +24,16 @@ def main() -> None:
     with left:
         st.markdown("## See what your agents really do")
         st.markdown(
-            "Point a program's base URL at Trace Lake. Calls pass through unchanged; "
-            "agents, model calls and tools appear in Live while they run."
+            "Point a program's base URL at Trace Lake: nothing else in it changes. Its calls pass "
+            "through as they are, and show in Live while it runs."
         )
         render_clients()
     with right:
+        demo = st.container(border=True, key="demo-card")
+        st.fragment(render_arrival, run_every=REFRESH_S)()
+    render_steps()
+    with demo:  # last: starting it takes seconds, in which the rest is to stand
         render_demo()
-        st.fragment(health.render_collector, run_every=REFRESH_S)()
 
 
 def render_clients() -> None:
@@ -40,6 +50,7 @@ def render_clients() -> None:
         names,
         default=names[0],
         required=True,
+        wrap=True,
         key="client",
         bind="query-params",
         label_visibility="collapsed",
@@ -54,25 +65,31 @@ def render_clients() -> None:
 
 def render_demo() -> None:
     """The demo: one button."""
-    with st.container(border=True, key="demo-card"):
-        st.markdown("#### Try it now, without a key")
-        st.markdown(
-            "A small team of agents repairs a bundled repository against an offline provider. "
-            "Nothing leaves this machine."
+    st.markdown("#### Try it now, without a key")
+    st.markdown(
+        "A small team of agents repairs a bundled repository against an offline provider, in "
+        "half a minute. Nothing leaves this machine."
+    )
+    render_demo_button()
+
+
+def render_arrival() -> None:
+    """Whether calls arrive, and the way to what has arrived."""
+    health.render_collector()
+    latest = data.latest_trace()
+    if latest is not None:
+        navigation.render_link(
+            "live",
+            "Open the latest trace in Live",
+            icon=":material/account_tree:",
+            trace=latest["trace_id"],
         )
-        if st.button("Run the demo", type="primary", icon=":material/play_circle:", key="run-demo"):
-            run_demo()
 
 
-def run_demo() -> None:
-    """Start the demo and show it live."""
-    with st.spinner("Starting the demo…"):
-        try:
-            trace_id = service.start_demo()
-        except TraceLakeError as error:
-            st.error(str(error))
-            return
-    navigation.go("live" if navigation.is_listed("live") else "history", trace=trace_id)
+def render_steps() -> None:
+    """What a newcomer can do once something is recorded."""
+    steps = "".join(f"<li><b>{name}</b>{what}</li>" for name, what in _STEPS)
+    st.html(f'<ol class="tl-steps">{steps}</ol>')
 
 
 def start_collector() -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import charts, data, state
 from app.components import empty, filters, preview, text, traces
+from app.components.figures import render_figures
 from tracelake.errors import NotInLake
 
 PAGE_ROWS = 50
@@ -21,12 +22,14 @@ def main() -> None:
     if not summary.totals["traces"]:
         empty.render_no_match(on_clear=filters.clear)
         return
-    with st.container(horizontal=True, horizontal_alignment="distribute"):
-        render_totals(summary.totals)
-        with_charts = st.toggle("Charts", value=True, key="charts", bind="query-params")
-    if with_charts:
-        render_charts(summary)
     opened = state.param(state.Param.TRACE)
+    with st.container(horizontal=True, horizontal_alignment="distribute", wrap=False):
+        render_totals(summary.totals)
+        with_charts = st.toggle(
+            "Charts", value=True, key="charts", bind="query-params", disabled=opened is not None
+        )
+    if with_charts and not opened:  # a trace that was opened takes their place
+        render_charts(summary)
     left, right = st.columns([1.9, 1], gap="medium") if opened else (st.container(), None)
     with left:
         render_list(wanted, order, total=summary.totals["traces"])
@@ -45,12 +48,10 @@ def render_totals(totals: dict[str, float]) -> None:
         ("Tokens in", text.count(totals["tokens_input"])),
         ("Tokens out", text.count(totals["tokens_output"])),
         ("Cost", text.cost(totals["cost_usd"] if totals["priced"] else None)),
-        ("Median duration", text.duration(totals["duration_p50_ms"])),
-        ("95th percentile", text.duration(totals["duration_p95_ms"])),
+        ("Duration, median", text.duration(totals["duration_p50_ms"])),
+        ("Duration, 95th percentile", text.duration(totals["duration_p95_ms"])),
     )
-    with st.container(horizontal=True, gap="large", width="content"):
-        for label, value in cells:
-            st.metric(label, value, width="content")
+    render_figures(cells, bad=("With errors",) if totals["with_errors"] else ())
 
 
 def render_charts(summary: data.Rollups) -> None:
@@ -79,6 +80,7 @@ def render_list(wanted: filters.TraceFilter, order: filters.Order, *, total: int
         page = st.pagination(number_of_pages, key="page", bind="query-params")
     shown = data.list_traces(wanted, order=order, page=page, page_size=PAGE_ROWS)
     with table:
+        st.caption("Click a row to look inside; tick rows to export only them.")
         chosen = traces.render_traces(
             shown.rows,
             key=f"traces-{hash((wanted, order, page))}",
@@ -103,7 +105,11 @@ def render_list(wanted: filters.TraceFilter, order: filters.Order, *, total: int
 def render_opened(trace_id: str) -> None:
     """The preview of the trace that the URL names."""
     with st.container(border=True):
-        if st.button("Close", icon=":material/close:", type="tertiary", key="close-preview"):
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            close = st.button(
+                "Close", icon=":material/close:", type="tertiary", key="close-preview"
+            )
+        if close:
             state.set_params(trace=None)
             st.rerun()
         try:

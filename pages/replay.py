@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from app import data, forks, state
-from app.components import empty
+from app.components import empty, text
 from app.components.replay_compare import render_comparison
 from app.components.replay_progress import render_calls, render_progress
 from app.components.replay_setup import FORK, render_setup
@@ -24,6 +26,11 @@ def main() -> None:
     trace_id = _choose_trace()
     fork_id = render_tree(trace_id)
     if fork_id is None:
+        st.caption(
+            "Choose a step, change it, and run the program again from there: calls before the "
+            "step are answered from the recording. Each rerun is a new trace, a fork; the "
+            "recorded one stays as it is."
+        )
         render_setup(trace_id)
         return
     running = forks.state_of(fork_id)
@@ -72,13 +79,11 @@ def _choose_trace() -> str:
     return chosen
 
 
-def _name(row: dict[str, object] | None, trace_id: str) -> str:
+def _name(row: dict[str, Any] | None, trace_id: str) -> str:
     if row is None:
         return trace_id
     forked = " · fork" if row["forked_from_trace_id"] else ""
-    return (
-        f"{row['name'] or trace_id}{forked} · {row['start_time']:%d %b %H:%M:%S} · {trace_id[:8]}"
-    )
+    return f"{row['name'] or trace_id}{forked} · {text.clock(row['start_time'])} · {trace_id[:8]}"
 
 
 main()

@@ -17,7 +17,7 @@ def main() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         render_lake()
-        render_looks()
+        render_appearance()
         render_versions()
     with right:
         st.markdown("#### Health")
@@ -35,11 +35,11 @@ def render_lake() -> None:
         with st.container(horizontal=True, gap="large"):
             st.metric("Traces", text.count(lake.traces), width="content")
             st.metric("Spans", text.count(lake.spans), width="content")
-            st.metric("Sealed", text.size(lake.cold_bytes), width="content")
-            st.metric("Not yet sealed", text.size(lake.hot_bytes), width="content")
+            st.metric("Parquet", text.size(lake.cold_bytes), width="content")
+            st.metric("Not yet in Parquet", text.size(lake.hot_bytes), width="content")
         st.caption(
-            "Set `TRACELAKE_DIR` before starting the app to open another lake. "
-            "Sealed data is Parquet that any tool can read:"
+            "Start the app with `--lake DIR`, or with `TRACELAKE_DIR` set, to open another lake. "
+            "What is recorded becomes Parquet within a minute, for any tool to read:"
         )
         st.code(
             "import tracelake\n\n"
@@ -49,9 +49,9 @@ def render_lake() -> None:
         )
 
 
-def render_looks() -> None:
+def render_appearance() -> None:
     """What changes the look of the app."""
-    st.markdown("#### Looks")
+    st.markdown("#### Appearance")
     with st.container(border=True):
         st.markdown(
             "Light or dark follows your system; the menu at the top right (⋮) sets it for good."

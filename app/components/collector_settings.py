@@ -25,13 +25,13 @@ def render_settings() -> None:
         return
     with st.form("collector-settings", border=True):
         anthropic = st.text_input(
-            "Anthropic",
+            "Anthropic base URL",
             known.anthropic_backend,
             placeholder=ANTHROPIC_BACKEND,
             help="Where calls to Anthropic go: the base URL as its SDK takes it.",
         )
         openai = st.text_input(
-            "OpenAI",
+            "OpenAI base URL",
             known.openai_backend,
             placeholder=OPENAI_BACKEND,
             help="Where calls to OpenAI go: the base URL as its SDK takes it, with /v1.",
@@ -52,7 +52,7 @@ def render_settings() -> None:
             height=92,
         )
         days = st.number_input(
-            "Keep traces for days",
+            "Keep traces for (days)",
             min_value=1,
             max_value=LONGEST_KEEP_DAYS,
             value=known.keep_days,

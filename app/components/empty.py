@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import navigation
+from app.components.demo import render_demo_button
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +20,21 @@ def render_empty_lake() -> None:
     with _middle():
         st.markdown("### Nothing recorded yet")
         st.markdown(
-            "Point a client's base URL at Trace Lake and every call it makes appears here, "
-            "or run the demo: it needs no key."
+            "Run the demo to see what Trace Lake shows: it needs no key and nothing leaves this "
+            "machine. Or point a program of yours at Trace Lake, and every call it makes "
+            "appears here."
         )
-        if st.button("Connect a client or run the demo", type="primary", icon=":material/cable:"):
-            navigation.go("connect")
+        with st.container(horizontal=True):
+            render_demo_button()
+            if st.button("Connect a program", icon=":material/cable:"):
+                navigation.go("connect")
 
 
 def render_no_match(*, on_clear: Callable[[], None]) -> None:
     """No trace matches the filters."""
     with _middle():
         st.markdown("### No trace matches these filters")
-        st.markdown("Widen the days, drop a condition, or take all of them back.")
+        st.markdown("Widen the days, drop a condition, or clear all filters.")
         st.button("Clear filters", type="primary", icon=":material/close:", on_click=on_clear)
 
 

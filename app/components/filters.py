@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import streamlit as st
 
 from app import state
+from app.components import text as text_of
 from tracelake.model import STATUSES
 from tracelake.query.traces import TraceFilter
 
@@ -66,17 +67,18 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
             format="YYYY-MM-DD",
             on_change=_to_first_page,
             label_visibility="collapsed",
-            width=200,
+            width=228,
         ),
     )
     agents = _choice(bar, "agent", "Agent", facets.agents)
     models = _choice(bar, "model", "Model", facets.models)
     tools = _choice(bar, "tool", "Tool", facets.tools)
-    errors = bar.toggle("Errors", key="errors", bind="query-params", on_change=_to_first_page)
+    errors = bar.toggle("With errors", key="errors", bind="query-params", on_change=_to_first_page)
     with bar.popover("More", icon=":material/tune:", width="content"):
         statuses = st.pills(
             "Status",
             sorted(STATUSES),
+            format_func=text_of.STATUS_WORD.__getitem__,
             selection_mode="multi",
             key="status",
             bind="query-params",
@@ -90,8 +92,8 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
             bind="query-params",
             on_change=_to_first_page,
         )
-        min_cost = _least("min_cost", "Cost at least, US dollars", step=0.01)
-        min_seconds = _least("min_seconds", "Duration at least, seconds", step=1.0)
+        min_cost = _least("min_cost", "Cost at least (US dollars)", step=0.01)
+        min_seconds = _least("min_seconds", "Duration at least (seconds)", step=1.0)
     order = bar.selectbox(
         "Order",
         list(_ORDERS),
@@ -115,7 +117,7 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
         text=text.strip() or None,
     )
     if not wanted.is_empty:
-        bar.button("Clear", icon=":material/close:", type="tertiary", on_click=clear)
+        bar.button("Clear filters", icon=":material/close:", type="tertiary", on_click=clear)
     return wanted, _ORDERS[order]
 
 
@@ -134,7 +136,7 @@ def _choice(bar: DeltaGenerator, key: str, label: str, options: Sequence[str]) -
         placeholder=label,
         on_change=_to_first_page,
         label_visibility="collapsed",
-        width=128,
+        width=118,
     )
     return tuple(chosen)
 

@@ -11,6 +11,8 @@ from app import data, service
 from app.components import text
 from tracelake.errors import LakeError
 
+_NAMES = {"anthropic": "Anthropic", "openai": "OpenAI"}
+
 
 def render_collector() -> None:
     """Draw the state of the relay and of recording."""
@@ -24,7 +26,7 @@ def render_collector() -> None:
             st.html(_line("lost", "Collector", "not running"))
             return
         st.html(
-            _line("ok", "Relay", health["address"])
+            _line("ok", "Relay", f"listening at {health['address']}")
             + _records(health)
             + "".join(_upstream(name, state) for name, state in health["upstreams"].items())
         )
@@ -49,7 +51,8 @@ def _records(health: dict[str, Any]) -> str:
 
 def _upstream(name: str, state: dict[str, Any]) -> str:
     failures = f", {state['failures']} failed" if state["failures"] else ""
-    return _line("other", name, f"{state['url']} · {text.plural(state['calls'], 'call')}{failures}")
+    calls = text.plural(state["calls"], "call")
+    return _line("other", _NAMES.get(name, name), f"to {state['url']} · {calls}{failures}")
 
 
 def _line(status: str, name: str, value: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from html import escape
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from app import data, hub, state
 from app.components import text
+from app.components.figures import render_figures
+from tracelake.errors import NotInLake
 from tracelake.query.traces import TraceFilter
 
 if TYPE_CHECKING:
@@ -22,15 +24,6 @@ _LISTED = 200
 _REFRESH_S = 1.0
 _IDLE_REFRESH_S = 4.0  # without news: whether there are some, or a new run has begun
 _QUIET_S = 10.0
-_BAD = ' class="bad"'
-_STYLE = """<style>
-.tl-figures { display: flex; flex-wrap: wrap; gap: .2rem 1.5rem; margin: 0; }
-.tl-figures div { white-space: nowrap; }
-.tl-figures dt { font-size: .78rem; opacity: .68; line-height: 1.3; font-weight: 400; }
-.tl-figures dd { margin: 0; font-size: 1.3rem; font-weight: 600; line-height: 1.3; }
-.tl-figures dd { font-variant-numeric: tabular-nums; }
-.tl-figures .bad dd { color: var(--st-red-color, #dc2626); }
-</style>"""
 
 
 def render_bar() -> str:
@@ -39,7 +32,6 @@ def render_bar() -> str:
     if known is None:
         known = data.list_traces(TraceFilter(), page_size=1).rows[0]["trace_id"]
         state.set_params(**{state.Param.TRACE: known})
-    st.html(_STYLE)
     left, middle, right = st.columns([1, 1.25, 0.54], vertical_alignment="bottom", gap="medium")
     with left:
         _selector(known)
@@ -67,6 +59,9 @@ def statuses() -> list[str]:
 def _selector(known: str) -> None:
     rows = {row["trace_id"]: row for row in data.list_traces(TraceFilter(), page_size=_LISTED).rows}
     options = list(rows) if known in rows else [known, *rows]
+    if known not in rows:
+        with suppress(NotInLake):
+            rows[known] = data.read_trace(known)
     titles = {trace_id: _title(rows.get(trace_id), trace_id) for trace_id in options}
     # Streamlit keeps the chosen title, not the id: with other titles it must be another widget,
     # or a title that is gone would come back as the choice
@@ -93,14 +88,14 @@ def _chosen(key: str, titles: Mapping[str, str], known: str) -> None:
 
 def _title(row: dict[str, Any] | None, trace_id: str) -> str:
     if row is None:
-        return trace_id
+        return f"{trace_id} · not in this lake yet"
     status = row["status"] or "running"
     mark = text.STATUS_MARK[status]
-    word = {"ok": "done", "running": "live", "error": "failed"}.get(status, status)
-    name = text.first_line(row["name"] or trace_id, 48)
-    parts = [f"{mark} {word}", name, f"{row['start_time']:%d %b %H:%M:%S}"]
+    word = "live" if status == "running" else text.STATUS_WORD[status]
+    name = text.first_line(row["name"] or trace_id, 40)
+    parts = [f"{mark} {word}", name, text.clock(row["start_time"])]
     if status != "running":  # what keeps changing would redraw an open list
-        parts += [text.duration(row["duration_ms"]), text.plural(row["llm_calls"] or 0, "call")]
+        parts.append(text.duration(row["duration_ms"]))
     return " · ".join([*parts, trace_id[:8]])
 
 
@@ -130,10 +125,4 @@ def _counters(trace_id: str, was: tuple[bool, bool], newest: str | None) -> None
         ("Errors", text.count(totals["errors"])),
         ("Elapsed", text.duration(None if elapsed is None else elapsed * 1000)),
     )
-    # one element, not seven: this is drawn anew every second
-    figures = "".join(
-        f"<div{_BAD if label == 'Errors' and totals['errors'] else ''}>"
-        f"<dt>{label}</dt><dd>{escape(value)}</dd></div>"
-        for label, value in cells
-    )
-    st.html(f'<dl class="tl-figures">{figures}</dl>')
+    render_figures(cells, bad=("Errors",) if totals["errors"] else ())

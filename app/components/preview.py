@@ -30,7 +30,7 @@ def render_preview(trace: dict[str, Any], spans: Sequence[dict[str, Any]]) -> No
     """
     st.html(_heading(trace))
     st.html(_facts(trace))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="preview-links"):
         navigation.render_link(
             "live", "Open in Live", icon=":material/account_tree:", trace=trace["trace_id"]
         )
@@ -38,10 +38,13 @@ def render_preview(trace: dict[str, Any], spans: Sequence[dict[str, Any]]) -> No
         if last_call is not None:
             navigation.render_link(
                 "playground",
-                "Last prompt in Playground",
+                "Edit last prompt",
                 icon=":material/edit_note:",
                 trace=trace["trace_id"],
                 span=last_call["span_id"],
+            )
+            navigation.render_link(
+                "replay", "Rerun", icon=":material/fork_right:", trace=trace["trace_id"]
             )
     failed = [span for span in spans if span["status"] == "error"]
     if failed:
@@ -89,15 +92,16 @@ def _heading(trace: dict[str, Any]) -> str:
     status = trace["status"] or "running"
     name = escape(text.first_line(trace["name"] or trace["trace_id"]))
     return (
-        f'<div class="tl-heading"><span class="tl-chip tl-{escape(status)}">{escape(status)}</span>'
-        f'<span class="tl-name">{name}</span>'
-        f'</div><div class="tl-id">{escape(trace["trace_id"])}</div>'
+        f'<div class="tl-heading"><span class="tl-chip tl-{escape(status)}">'
+        f"{escape(text.STATUS_WORD.get(status, status))}</span>"
+        f'<span class="tl-name">{name}</span></div>'
+        f'<div class="tl-id">{escape(trace["trace_id"])}</div>'
     )
 
 
 def _facts(trace: dict[str, Any]) -> str:
     facts = (
-        ("Started", text.moment(trace["start_time"])),
+        ("Started (UTC)", text.moment(trace["start_time"])),
         ("Duration", text.duration(trace["duration_ms"])),
         ("LLM calls", text.count(trace["llm_calls"])),
         ("Tool calls", text.count(trace["tool_calls"])),
@@ -150,7 +154,8 @@ def _row(depth: int, span: dict[str, Any], begin: datetime, length: float) -> st
     mark = (
         ""
         if status == "ok"
-        else f'<span class="tl-mark tl-{escape(status)}">{escape(status)}</span>'
+        else f'<span class="tl-mark tl-{escape(status)}">'
+        f"{escape(text.STATUS_WORD.get(status, status))}</span>"
     )
     return (
         f'<div class="tl-row"><div class="tl-label" style="padding-left:{min(depth, 8) * 12}px">'

@@ -35,7 +35,10 @@ def is_chosen() -> bool:
 
 def render_choice() -> None:
     """The setting: which renderer draws the graph."""
-    options = {"cytoscape": "Live graph", "agraph": f"streamlit-agraph (up to {MAX_NODES} nodes)"}
+    options = {
+        "cytoscape": "Full graph, with timeline and details",
+        "agraph": f"Simple graph (streamlit-agraph, up to {MAX_NODES} nodes)",
+    }
     chosen = st.radio(
         "Graph",
         list(options),

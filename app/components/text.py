@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 DASH = "—"
 #: Glyph of a status where colour cannot be had.
 STATUS_MARK = {"running": "◌", "ok": "●", "error": "▲", "cancelled": "■", "lost": "?"}
+#: What a status is called wherever people read it.
+STATUS_WORD = {
+    "running": "running",
+    "ok": "done",
+    "error": "failed",
+    "cancelled": "cancelled",
+    "lost": "lost",
+}
 #: Name of the theme colour of a status, as Streamlit's markdown knows it.
 STATUS_COLOUR = {
     "running": "blue",
@@ -70,6 +78,11 @@ def size(size_bytes: float | None) -> str:
 def moment(at: datetime | None) -> str:
     """A time as `2026-11-22 10:04:31` UTC."""
     return DASH if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(at: datetime | None) -> str:
+    """A time as `22 Nov 10:04:31 UTC`."""
+    return DASH if at is None else f"{at:%d %b %H:%M:%S} UTC"
 
 
 def plural(number: int, noun: str) -> str:

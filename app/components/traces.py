@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _STATUS_CHIPS = {
-    "ok": "#22a559",
-    "error": "#e5484d",
-    "running": "#3b82f6",
-    "cancelled": "#8a94a3",
-    "lost": "#d97706",
+    "ok": "#15803d",
+    "error": "#dc2626",
+    "running": "#2563eb",
+    "cancelled": "#64748b",
+    "lost": "#b45309",
 }
 _ROW_PX = 33
 _NARROW = ("status", "name", "started", "llm", "errors", "duration", "cost")
@@ -85,6 +85,7 @@ def _columns() -> dict[str, Any]:
         "status": column.MultiselectColumn(
             "Status", options=sorted(STATUSES), width=82,
             color=[_STATUS_CHIPS[status] for status in sorted(STATUSES)],
+            format_func=text.STATUS_WORD.__getitem__,
         ),
         "name": column.TextColumn("Name", width="medium"),
         "started": column.DatetimeColumn(
@@ -93,8 +94,8 @@ def _columns() -> dict[str, Any]:
         "agents": column.ListColumn("Agents", width=190),
         "models": column.TextColumn("Models", width=150),
         "duration": column.TextColumn("Duration", width=84, alignment="right"),
-        "llm": column.NumberColumn("LLM", width=48, help="LLM calls"),
-        "tools": column.NumberColumn("Tools", width=54, help="Tool calls"),
+        "llm": column.NumberColumn("LLM", width=48, help="LLM calls", format="localized"),
+        "tools": column.NumberColumn("Tools", width=54, help="Tool calls", format="localized"),
         "errors": column.NumberColumn("Errors", width=58, help="Spans in error"),
         "tokens": column.TextColumn("Tokens", width=72, alignment="right", help="Input and output"),
         "cost": column.TextColumn("Cost", width=72, alignment="right", help="— is unknown"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,12 @@ def filled(lake: Lake) -> Lake:
     add_trace(lake, "bad", agent="tester", model="gpt-4o", day=21, error="rate limited <b>hard</b>")
     add_trace(lake, "live", agent="coder", model="gpt-4o", day=22, ended=False)
     return lake
+
+
+def figures(page: AppTest) -> dict[str, str]:
+    """The numbers under their names that a page shows."""
+    drawn = "".join(element.proto.body for element in page.get("html"))
+    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", drawn))
 
 
 def add_trace(

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from app import data
+from tests.ui.conftest import figures
 from tracelake.query.traces import TraceFilter
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def test_an_empty_lake_points_to_connect(open_page: Callable[..., AppTest]) -> N
     page = open_page("history")
     assert "Nothing recorded yet" in page.markdown[0].value
     assert not page.dataframe
+    assert [button.label for button in page.button] == ["Run the demo", "Connect a program"]
 
 
 def test_traces_are_listed_newest_first_with_their_sums(
@@ -42,7 +44,7 @@ def test_traces_are_listed_newest_first_with_their_sums(
     """Every trace is in the list, and the line above sums them."""
     page = open_page("history")
     assert _names(page) == ["Task live", "Task bad", "Task good"]
-    shown = {metric.label: metric.value for metric in page.metric}
+    shown = figures(page)
     assert (shown["Traces"], shown["With errors"], shown["Cost"]) == ("3", "1", "$0.750")
 
 
@@ -81,8 +83,12 @@ def test_a_trace_in_the_url_is_previewed_and_its_text_is_only_text(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:
     """The preview shows status, spans and errors; markup in a trace is escaped."""
-    html = _html(open_page("history", trace="bad"))
+    page = open_page("history", trace="bad")
+    html = _html(page)
     assert "Task bad" in html
+    assert '<span class="tl-chip tl-error">failed</span>' in html
+    assert "Started (UTC)" in html
+    assert not page.get("vega_lite_chart"), "the charts leave their place to what was opened"
     assert "rate limited &lt;b&gt;hard&lt;/b&gt;" in html
     assert "<b>hard</b>" not in html
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.ui.conftest import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +18,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-def metrics(page: AppTest) -> dict[str, str]:
-    """The counters."""
-    drawn = "".join(element.proto.body for element in page.get("html"))
-    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", drawn))
-
-
 def test_an_empty_lake_points_to_connect(open_page: Callable[..., AppTest]) -> None:
     """Without a trace the page says how to get one."""
     page = open_page("live")
     assert "Nothing recorded yet" in page.markdown[0].value
+    assert [button.label for button in page.button] == ["Run the demo", "Connect a program"]
 
 
 def test_the_newest_trace_is_shown_unasked(open_page: Callable[..., AppTest], filled: Lake) -> None:
@@ -40,7 +36,7 @@ def test_the_trace_of_the_url_is_shown_with_its_counters(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:
     """A link opens its trace; the line above counts calls, tokens, cost and errors."""
-    shown = metrics(open_page("live", trace="bad"))
+    shown = figures(open_page("live", trace="bad"))
     assert (shown["LLM calls"], shown["Tool calls"], shown["Errors"]) == ("1", "1", "2")
     assert (shown["Tokens in"], shown["Cost"]) == ("100", "$0.250")
 
@@ -68,4 +64,7 @@ def test_an_unknown_trace_waits_for_its_first_span(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:
     """A link to a run that has not begun is no error."""
-    assert metrics(open_page("live", trace="tomorrow"))["LLM calls"] == "0"
+    page = open_page("live", trace="tomorrow")
+    assert figures(page)["LLM calls"] == "0"
+    assert page.selectbox[0].value == "tomorrow"
+    assert page.selectbox[0].options[0] == "tomorrow · not in this lake yet"
