@@ -22,12 +22,23 @@ export function labelOf(node, style, font) {
     case "stack":
       return `${line(stackCounts(node), room)}\n${line(stackFigures(node), room)}`;
     case "tool":
-      return line(node.label, room);
+      return line(toolName(node.label, room), room);
     case "response":
-      return twoLines(node.label, room);
+      return twoLines(unmarked(node.label), room);
     default:
       return line(node.label, 220);
   }
+}
+
+/** Of a long `mcp__server__tool` what tells it from others is its end. */
+function toolName(name, room) {
+  const end = name.split("__").pop();
+  return end && end !== name && width(name) > room ? `…${end}` : name;
+}
+
+/** Text without the marks of Markdown, which say nothing in two short lines. */
+function unmarked(text) {
+  return text.replace(/(^|\s)(#{1,6}|>|[-*+])(?=\s)/g, "$1").replace(/\*\*|__|`+/g, "").replace(/\s+/g, " ").trim() || text;
 }
 
 function callFigures(node) {

@@ -2,6 +2,8 @@
 
 const WIDTH = 130;
 const MAX_HEIGHT = 150;
+/** Long and narrow runs are stretched, or the overview would be a line. */
+const LEAST_SIDE = 56;
 /** A smaller stage has no room to spare. */
 const LEAST_STAGE = 820;
 const LEAST_NODES = 25;
@@ -17,8 +19,8 @@ export class Minimap {
       if (!this.world || !(event.buttons & 1)) return;
       onMove();
       const area = this.canvas.getBoundingClientRect();
-      const x = (event.clientX - area.left) / this.scale + this.world.x1;
-      const y = (event.clientY - area.top) / this.scale + this.world.y1;
+      const x = (event.clientX - area.left) / this.scale.x + this.world.x1;
+      const y = (event.clientY - area.top) / this.scale.y + this.world.y1;
       const zoom = cy.zoom();
       cy.stop().pan({ x: cy.width() / 2 - x * zoom, y: cy.height() / 2 - y * zoom });
     };
@@ -80,10 +82,12 @@ export class Minimap {
       return [x, y, node.data("type"), node.data("status")];
     });
     this.world = { x1, y1, x2, y2 };
-    this.scale = Math.min(WIDTH / (x2 - x1), MAX_HEIGHT / (y2 - y1));
+    const fit = Math.min(WIDTH / (x2 - x1), MAX_HEIGHT / (y2 - y1));
     const ratio = devicePixelRatio || 1;
-    const width = Math.max(24, (x2 - x1) * this.scale);
-    const height = Math.max(24, (y2 - y1) * this.scale);
+    const width = Math.max(LEAST_SIDE, (x2 - x1) * fit);
+    const height = Math.max(LEAST_SIDE, (y2 - y1) * fit);
+    const scale = { x: width / (x2 - x1), y: height / (y2 - y1) };
+    this.scale = scale;
     Object.assign(this.canvas, { width: width * ratio, height: height * ratio });
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${height}px`;
@@ -91,16 +95,16 @@ export class Minimap {
     pen.scale(ratio, ratio);
     for (const [x, y, type, status] of spots) {
       const look = this.table.nodes[type];
-      const wide = Math.max(2, look.width * this.scale);
-      const high = Math.max(1.5, look.height * this.scale);
+      const wide = Math.max(2, look.width * scale.x);
+      const high = Math.max(1, look.height * scale.y);
       pen.fillStyle = status === "error" ? this.theme.red : look.fill[this.theme.shade];
-      pen.fillRect((x - x1) * this.scale - wide / 2, (y - y1) * this.scale - high / 2, wide, high);
+      pen.fillRect((x - x1) * scale.x - wide / 2, (y - y1) * scale.y - high / 2, wide, high);
     }
   }
 
   /** Show which part is in the window; hide when everything is. */
   frame() {
-    const { world, cy } = this;
+    const { world, scale, cy } = this;
     const seen = cy.extent();
     const useful =
       world && (seen.h < (world.y2 - world.y1) * 0.7 || seen.w < (world.x2 - world.x1) * 0.7);
@@ -110,9 +114,9 @@ export class Minimap {
     const left = clamp(seen.x1, world.x1, world.x2);
     const top = clamp(seen.y1, world.y1, world.y2);
     const { style } = this.window;
-    style.left = `${(left - world.x1) * this.scale}px`;
-    style.top = `${(top - world.y1) * this.scale}px`;
-    style.width = `${(clamp(seen.x2, world.x1, world.x2) - left) * this.scale}px`;
-    style.height = `${Math.max(5, (clamp(seen.y2, world.y1, world.y2) - top) * this.scale)}px`;
+    style.left = `${(left - world.x1) * scale.x}px`;
+    style.top = `${(top - world.y1) * scale.y}px`;
+    style.width = `${(clamp(seen.x2, world.x1, world.x2) - left) * scale.x}px`;
+    style.height = `${Math.max(5, (clamp(seen.y2, world.y1, world.y2) - top) * scale.y)}px`;
   }
 }

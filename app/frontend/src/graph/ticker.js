@@ -67,7 +67,7 @@ function item(node) {
   return h(
     "button",
     { class: `tl-tick ${failed ? "failed" : node.status}`, type: "button", dataset: { id: node.id }, title: `${node.agent}: ${node.label} ${said}` },
-    h("time", {}, clock((isOver ? node.end_ms : node.start_ms) ?? node.start_ms)),
+    h("time", { title: "UTC" }, clock((isOver ? node.end_ms : node.start_ms) ?? node.start_ms)),
     h("i", { class: `tl-row-dot ${node.type}` }),
     h("b", {}, node.label),
     h("span", {}, said),

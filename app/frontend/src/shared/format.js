@@ -19,10 +19,10 @@ export function took(data) {
   return data.type === "tool" && data.inferred && text !== DASH ? `≤ ${text}` : text;
 }
 
-/** 14:03:07, the clock of this machine */
+/** 14:03:07, UTC as everywhere */
 export function clock(ms) {
   const at = new Date(ms);
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(pad).join(":");
+  return [at.getUTCHours(), at.getUTCMinutes(), at.getUTCSeconds()].map(pad).join(":");
 }
 
 /** 86, 1.2k, 34k, 1.3M */
