@@ -111,11 +111,15 @@ class Reading:
         if key.startswith(names.REQUEST_START):
             self.parameters[key[len(names.REQUEST_START) :]] = value
             return
-        for start, what in names.NUMBERED.items():
-            if key.startswith(start):
-                self.numbered.setdefault(what, []).append((key[len(start) :], value))
-                return
-        self.rest[key] = value
+        what, path = _numbered(key)
+        self.numbered.setdefault(what, []).append((path, value))
+
+
+@functools.lru_cache(maxsize=16384)
+def _numbered(key: str) -> tuple[str, str]:
+    """What a numbered attribute is a piece of, and which one; programs have few names."""
+    start = next(start for start in names.NUMBERED if key.startswith(start))
+    return names.NUMBERED[start], key[len(start) :]
 
 
 def event_of(span: OtlpSpan) -> JsonEvent:

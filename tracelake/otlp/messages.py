@@ -11,6 +11,7 @@ tool_calls}}` (OpenInference), `{role, content, tool_calls}` (chat, traceloop), 
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -127,25 +128,40 @@ def unnumbered(pairs: Iterable[tuple[str, Any]]) -> Any:
 
     Gaps in the numbers are closed: exporters drop attributes.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[Any, Any] = {}
+    node: Any
     for path, value in pairs:
-        *steps, last = path.split(".")
+        steps, last = _steps(path)
         node = tree
         for step in steps:
             below = node.get(step)
-            if not isinstance(below, dict):
+            if type(below) is not dict:
                 below = node[step] = {} if below is None else {"": below}
             node = below
         node[last] = value
     return _listed(tree)
 
 
-def _listed(node: Any) -> Any:
-    if not isinstance(node, dict):
+@functools.lru_cache(maxsize=16384)
+def _steps(path: str) -> tuple[tuple[str | int, ...], str | int]:
+    """The steps of a path, numbers as such, and the last one; programs have few paths."""
+    steps = [int(s) if s.isdecimal() and len(s) < 9 else s for s in path.split(".")]
+    return tuple(steps[:-1]), steps[-1]
+
+
+def _listed(node: dict[Any, Any]) -> Any:
+    """The object, or where all its names are numbers a list."""
+    numbers = 0
+    for key, value in node.items():
+        if type(value) is dict:
+            node[key] = _listed(value)
+        if type(key) is int:
+            numbers += 1
+    if not numbers:
         return node
-    if node and all(key.isdecimal() and len(key) < 9 for key in node):
-        return [_listed(node[key]) for key in sorted(node, key=int)]
-    return {key: _listed(value) for key, value in node.items()}
+    if numbers == len(node):
+        return [node[key] for key in sorted(node)]
+    return {str(key): value for key, value in node.items()}
 
 
 def _read_message(item: dict[str, Any], role: str) -> list[Message]:
