@@ -113,7 +113,10 @@ def read(root: Path) -> None:
         now = {(trace, span): status for trace, span, status in found.iter_rows()}
         counts["snapshots"] += 1
         counts["lost"] += len(started - now.keys()) + sum(now.get(k) != "ok" for k in ended)
-        counts["doubled"] += found.height - len(now) + traces.height - traces.n_unique()
+        doubled = found.height - len(now), traces.height - traces.n_unique()
+        counts["doubled"] += sum(doubled)
+        if any(doubled):
+            first_error = first_error or "doubled: {} spans, {} traces".format(*doubled)
         counts["backwards"] += len(seen.keys() - now.keys()) + sum(
             seen[key] == "ok" and now[key] != "ok" for key in seen.keys() & now.keys()
         )
