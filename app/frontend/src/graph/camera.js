@@ -46,7 +46,7 @@ export function showEnd({ width, height, reserve }, { zoom: before, pan }, { x1,
   if ((x2 - x1) * zoom <= width - MARGIN) {
     const isSeen = x1 * zoom + x >= MARGIN && x2 * zoom + x <= width - MARGIN;
     if (!isSeen || zoom !== before) x = centredX({ width, reserve }, { x1, x2 }, zoom);
-  } else x = width - MARGIN - x2 * zoom;
+  } else x = width - Math.max(MARGIN, reserve) - x2 * zoom; // clear of the overview
   const bottom = y2 * zoom + y;
   if (bottom > room || bottom < HEAD_ROOM * 2) y = Math.min(room - y2 * zoom, HEAD_ROOM);
   return { zoom, pan: { x, y } };

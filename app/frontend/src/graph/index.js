@@ -176,6 +176,7 @@ class LiveGraph {
     }
     this.epoch = message.epoch;
     this.view.apply(message);
+    if (message.type === "snapshot") this.view.painter.afterFrame(() => performance.mark("tracelake:painted"));
     if (message.nodes) this.ticker.apply(message.nodes);
     const chosen = this.current?.replace(ANSWER, "");
     if (chosen && message.nodes?.some((node) => node.span_id === chosen)) this.ask();

@@ -1,13 +1,12 @@
 // Drawing that stays fast in large graphs: only what is near the window is drawn, and a picture that
 // takes long is drawn once with room around it and then moved while the view is panned.
 //
-// Cytoscape looks at every element for every frame. Here its renderer gets the elements of the
-// window from a grid instead. What it draws, and how sharp, is the same. Its loop, which runs for
-// every frame of the screen, sleeps while nothing changes.
+// Cytoscape looks at every element for every frame. Here its renderer gets those near the window
+// instead (`cull.js`). What it draws, and how sharp, is the same. Its loop, which runs for every
+// frame of the screen, sleeps while nothing changes.
 
-const FEW = 300; // elements: fewer are looked through as fast
-const CELL = 500; // pixels of the drawing
-const MOST_CELLS = 16; // an element over more of them is a candidate everywhere
+import { Cull } from "./cull.js";
+
 /** A picture that took longer than this is moved instead of drawn for each frame. */
 const SLOW_MS = 5;
 /** Room around the window in a picture that is moved. */
@@ -25,6 +24,8 @@ export class Painter {
     this.cy = cy;
     this.onMoving = onMoving;
     this.renderer = cy.renderer();
+    this.dozing = null;
+    this.cull = new Cull(cy);
     this.raft = this.buildRaft();
     this.takeOver();
   }
@@ -47,17 +48,20 @@ export class Painter {
       redraw.call(renderer, options);
     };
     renderer.notify = (name, elements) => {
+      if (this.cull.isBusy) return;
       this.wake();
-      if (name !== "viewport") {
-        this.grid = null;
-        this.drawn = null;
-      }
+      if (name !== "viewport") this.drawn = null;
+      if (name === "position") this.cull.moved();
       return notify.call(renderer, name, elements);
     };
     renderer.drawLayeredElements = (pen, elements, ratio, extent) => {
-      const near = this.near(elements, extent);
+      const near = extent ? this.cull.near(elements, extent) : elements;
       renderer.hideEdgesOnViewport = near.length > MANY;
       renderer.drawCachedElements(pen, near, ratio, extent);
+    };
+    renderer.drawCachedNodes = (pen, elements, ratio, extent) => {
+      const near = extent ? this.cull.near(elements, extent) : elements;
+      renderer.drawCachedElements(pen, near.filter((element) => element.isNode()), ratio, extent);
     };
     renderer.render = (options) => {
       if (!options?.forcedContext && this.move()) return;
@@ -67,6 +71,12 @@ export class Painter {
       if (options?.forcedContext) return;
       this.drawn = { ...this.cy.pan(), zoom: this.cy.zoom(), ms: performance.now() - began };
     };
+  }
+
+  /** Once what is known now has been drawn and the frame after it began, so that it is on the screen. */
+  afterFrame(act) {
+    this.cy.one("render", () => requestAnimationFrame(act));
+    this.renderer.redraw();
   }
 
   /** Draw the view by moving a picture; false when it has to be drawn anew. */
@@ -98,7 +108,7 @@ export class Painter {
     const extent = { x1: seen.x1 - room, y1: seen.y1 - room, x2: seen.x2 + room, y2: seen.y2 + room };
     raft.pen.setTransform(zoom * ratio, 0, 0, zoom * ratio, (pan.x + ROOM) * ratio, (pan.y + ROOM) * ratio);
     const { nondrag, drag } = renderer.getCachedZSortedEles();
-    renderer.drawCachedElements(raft.pen, this.near(nondrag, extent), ratio, extent);
+    renderer.drawCachedElements(raft.pen, this.cull.near(nondrag, extent), ratio, extent);
     renderer.drawCachedElements(raft.pen, drag, ratio, extent);
     this.swap(true);
   }
@@ -127,26 +137,10 @@ export class Painter {
     renderer.redraw();
   }
 
-  /** The elements that may be in a box, in the order in which they are drawn. */
-  near(elements, extent) {
-    if (!extent || elements.length < FEW) return elements;
-    if (this.grid?.of !== elements || this.grid.length !== elements.length) this.grid = arrange(elements);
-    const { cells, wide } = this.grid;
-    const found = new Set(wide);
-    const [x1, x2, y1, y2] = cellsOf(extent);
-    if ((x2 - x1 + 1) * (y2 - y1 + 1) > cells.size) return elements;
-    for (let x = x1; x <= x2; x += 1) {
-      for (let y = y1; y <= y2; y += 1) {
-        for (const at of cells.get(`${x} ${y}`) ?? []) found.add(at);
-      }
-    }
-    return [...found].sort((a, b) => a - b).map((at) => elements[at]);
-  }
-
   /** Something changes, or is going to be animated: frames are drawn again. */
   wake() {
-    clearTimeout(this.dozing);
-    this.dozing = setTimeout(() => this.doze(), AWAKE_MS);
+    this.woken = performance.now(); // asked for thousands of times a frame: no new timer each
+    this.dozing ??= setTimeout(() => this.doze(), AWAKE_MS);
     if (!this.isAsleep && !this.isFallingAsleep) return;
     const { renderer } = this;
     cancelAnimationFrame(this.isFallingAsleep);
@@ -160,6 +154,9 @@ export class Painter {
 
   /** End the renderer's loop, which looks at each frame whether its renderer still is. */
   doze() {
+    const left = this.woken + AWAKE_MS - performance.now();
+    this.dozing = left > 0 ? setTimeout(() => this.doze(), left) : null;
+    if (left > 0) return;
     const { renderer } = this;
     if (renderer.destroyed) return;
     renderer.destroyed = true;
@@ -172,28 +169,6 @@ export class Painter {
   stop() {
     clearTimeout(this.resting);
     clearTimeout(this.dozing);
+    this.cull.stop();
   }
-}
-
-/** Put elements into the cells that their boxes touch, by their place in the list. */
-function arrange(elements) {
-  const cells = new Map();
-  const wide = [];
-  elements.forEach((element, at) => {
-    const [x1, x2, y1, y2] = cellsOf(element.boundingBox());
-    if ((x2 - x1 + 1) * (y2 - y1 + 1) > MOST_CELLS) return wide.push(at);
-    for (let x = x1; x <= x2; x += 1) {
-      for (let y = y1; y <= y2; y += 1) {
-        const key = `${x} ${y}`;
-        const known = cells.get(key);
-        if (known) known.push(at);
-        else cells.set(key, [at]);
-      }
-    }
-  });
-  return { of: elements, length: elements.length, cells, wide };
-}
-
-function cellsOf({ x1, x2, y1, y2 }) {
-  return [x1, x2, y1, y2].map((value) => Math.floor(value / CELL));
 }

@@ -60,7 +60,14 @@ export class Stream {
     }
     if (!this.failures) this.onState("connecting");
     const socket = (this.socket = new WebSocket(url));
-    socket.onmessage = (event) => this.socket === socket && this.receive(JSON.parse(event.data));
+    socket.onmessage = (event) => {
+      if (this.socket !== socket) return;
+      const arrived = performance.now();
+      const message = JSON.parse(event.data);
+      // for measurements: how long a whole graph takes from here to the screen
+      if (message.type === "snapshot") performance.mark("tracelake:snapshot", { startTime: arrived });
+      this.receive(message);
+    };
     socket.onclose = (event) => this.socket === socket && this.lost(event.code);
   }
 

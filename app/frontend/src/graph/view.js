@@ -11,6 +11,7 @@ import { Motion } from "./motion.js";
 import { Painter } from "./paint.js";
 import { Stacks } from "./stacks.js";
 import { stylesheet } from "./style.js";
+import { boundsOf, takeEdges, takeNodes } from "./upserts.js";
 import { panOrZoom } from "./wheel.js";
 
 const MOVE_MS = 420;
@@ -78,7 +79,7 @@ export class View {
     this.theme = theme;
     this.table = table;
     this.cy.style(stylesheet(table, theme));
-    this.cy.batch(() => this.cy.nodes().forEach((node) => this.label(node)));
+    this.cy.batch(() => this.cy.nodes().forEach((node) => node.data("text", this.textOf(node.data()))));
     this.minimap.setTheme(theme, table);
   }
 
@@ -96,27 +97,10 @@ export class View {
   /** Take upserts in; nodes already drawn keep their place. */
   apply({ nodes = [], edges = [], lanes = [], places = null }) {
     const { cy } = this;
-    const fresh = [];
+    let fresh = [];
     cy.batch(() => {
-      for (const data of nodes) {
-        const known = cy.getElementById(data.id);
-        if (known.nonempty()) known.data(data);
-        else {
-          const at = places?.[data.id];
-          const position = at ? { x: at[0], y: at[1] } : this.stacks.place(data);
-          cy.add({ group: "nodes", data, position, classes: this.stacks.hides(data) ? "folded" : "" });
-          fresh.push(data);
-        }
-        const node = cy.getElementById(data.id);
-        this.label(node);
-        this.filter.take(node);
-      }
-      for (const data of edges) {
-        const known = cy.getElementById(data.id);
-        if (known.nonempty()) known.data(data);
-        else if (cy.getElementById(data.source).nonempty() && cy.getElementById(data.target).nonempty())
-          this.addEdge(data);
-      }
+      fresh = takeNodes(this, nodes, places);
+      takeEdges(this, edges);
     });
     for (const lane of lanes) this.lanes.put(lane);
     this.collapse.refresh();
@@ -130,13 +114,6 @@ export class View {
     this.lanesChanged = true;
     this.layersChanged();
     this.minimap.draw();
-  }
-
-  addEdge(data) {
-    const { cy } = this;
-    const edge = cy.add({ group: "edges", data, selectable: false, classes: this.layout === "lanes" ? "" : "free" });
-    this.collapse.standIn(edge);
-    if (data.type === "delegation") cy.getElementById(data.source).addClass("crossed");
   }
 
   /** The open stack grows with its run; a run that is followed goes on in its next stack. */
@@ -169,11 +146,11 @@ export class View {
     this.reveal(first);
   }
 
-  label(node) {
-    const data = node.data();
+  /** The label of a node with that data. */
+  textOf = (data) => {
     const look = this.table.nodes[data.type];
-    if (look) node.data("text", labelOf(data, look, this.theme.font));
-  }
+    return look ? labelOf(data, look, this.theme.font) : "";
+  };
 
   layersChanged() {
     if (this.drawing) return;
@@ -287,8 +264,7 @@ export class View {
   }
 
   bounds() {
-    const nodes = this.cy.nodes().filter((node) => !node.hasClass("folded"));
-    return nodes.empty() ? null : nodes.boundingBox({ includeLabels: true, includeOverlays: false });
+    return boundsOf(this.cy, this.table);
   }
 
   // Selection and search
