@@ -15,6 +15,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tracelake.ingest.tunnels import OpenTunnels
 from tracelake.storage.xlog import fold_records, opened_record
 from tracelake.wire import calls_within, read_request, read_response
 
@@ -79,6 +80,7 @@ class Pipeline:
         self._seen = seen
         self._name_of_run = functools.lru_cache(maxsize=1024)(name_of_run)
         self._open: dict[str, tuple[Exchange, Request | None]] = {}
+        self._tunnels = OpenTunnels()
         self._recovered_open: set[str] = set()
         self._recovered_ended: set[str] = set()
         self.counters = Counters()
@@ -110,6 +112,8 @@ class Pipeline:
             exchange = fold_records([record])[record.span_id].exchange
             client = {**exchange.client, **self._identify(exchange)}
             self._opened(replace(exchange, client=client), emit=True)
+        elif record.kind == "passed" and record.span_id in self._open:
+            self._passed(record)
         elif record.kind == "ended" and record.span_id not in self._recovered_ended:
             opened = self._open.get(record.span_id)
             if opened is None:
@@ -146,6 +150,24 @@ class Pipeline:
         if emit:
             self.emit(events)
 
+    def _passed(self, record: Record) -> None:
+        """Tell of calls over a WebSocket while it is open."""
+        exchange, _ = self._open[record.span_id]
+        try:
+            for call, opens in self._tunnels.feed(exchange, record):
+                self.emit(self._call_told(call, opens=opens))
+        except Exception:  # noqa: BLE001 - as above; its end tells the rest
+            self._failed(exchange, "stream")
+            self._tunnels.give_up(record.span_id)
+
+    def _call_told(self, call: Exchange, *, opens: bool) -> list[dict[str, Any]]:
+        asked = read_request(call)
+        if opens:
+            return self._inference.opened(_request_side(call), asked)
+        if asked is None:
+            return []
+        return self._inference.ended(call, asked, read_response(call, asked))
+
     def _ended(self, exchange: Exchange, *, emit: bool) -> None:
         _, request = self._open.pop(exchange.span_id)
         self.counters.exchanges += 1
@@ -173,12 +195,10 @@ class Pipeline:
             return events, self._inference.trace_of(exchange.span_id)
         events = self._inference.ended(exchange, None, None)
         calls = calls_within(exchange)
+        told = self._tunnels.close(exchange.span_id)
         for call, _, opens in in_order((call, None) for call in calls):
-            asked = read_request(call)
-            if opens:
-                events += self._inference.opened(_request_side(call), asked)
-            elif asked is not None:
-                events += self._inference.ended(call, asked, read_response(call, asked))
+            if (call.span_id, opens) not in told:
+                events += self._call_told(call, opens=opens)
         traces = (self._inference.trace_of(call.span_id) for call in calls)
         return events, next((trace for trace in traces if trace), None)
 

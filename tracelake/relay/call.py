@@ -154,6 +154,8 @@ class Call:
             self.flush()
         self._recorder.keep(self.capture, self.capture.request, data)
         self.capture.amended = True
+        if self._is_tunnel:
+            self._recorder.passed(self.capture, "request", data)
 
     def cancel(self, outcome: str) -> None:
         """Nobody waits any more: stop the upstream at once, keep what came."""
@@ -177,10 +179,13 @@ class Call:
         if not capture.first_byte:
             capture.first_byte = time.time()
         self._recorder.keep(capture, capture.response, data)
+        if self._is_tunnel:
+            self._recorder.passed(capture, "response", data)
 
     def tunnelled(self) -> None:
         """The upstream switched protocols: from now on bytes pass both ways untouched."""
         self._is_tunnel = True
+        self._recorder.switched(self.capture)
 
     def response_over(self, *, reusable: bool) -> None:
         """The response came to its proper end."""

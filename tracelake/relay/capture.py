@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import time
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,17 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from tracelake.model import UPSTREAM_URL
+from tracelake.model import PASSED, UPSTREAM_URL
 from tracelake.relay.heads import HEAD_END
 from tracelake.relay.redact import REDACTED, Redaction, credentials
 from tracelake.storage.xlog import Record
 
 if TYPE_CHECKING:
     from tracelake.relay.routing import Route
+    from tracelake.wire.stamps import Side
 
 #: More than this of one request or response is forwarded, but not recorded.
 BODY_MAX_BYTES = 128 * 1024 * 1024
 
+#: Further pieces of a tunnel are recorded without their times.
+_STAMPS_MAX = 100_000
 #: Start lines of responses that are neither interim nor a switch of protocols.
 _FINAL_STATUS = re.compile(rb"HTTP/1\.[01] [2-5][0-9]{2}(?: |\Z)")
 
@@ -53,6 +57,9 @@ class Capture:
         held_bytes: Length of all pieces held.
         opened: The `opened` record has been handed to the recorder.
         amended: The request went on after that (a tunnel): its record must be written again.
+        passing: Pieces of a tunnel that are to be told at once.
+        stamps: Of a tunnel, by side: bytes passed so far, and microseconds since the start.
+        extensions: What was agreed on for a WebSocket.
     """
 
     first_byte = 0.0
@@ -62,6 +69,9 @@ class Capture:
     held_bytes = 0
     opened = False
     amended = False
+    extensions: str | None = None
+    passing: deque[Record]
+    stamps: dict[Side, list[tuple[int, int]]] | None = None
 
     def __init__(self, method: bytes, route: Route, peer: tuple[str, int], head: bytes) -> None:
         self.start_ns = time.time_ns()
@@ -82,6 +92,28 @@ class Capture:
     def request_headers(self) -> list[tuple[str, str]]:
         """Name and value of each header of the request, in order."""
         return [_pair(line) for line in self.head.split(b"\r\n")[1:]]
+
+
+def switched(capture: Capture) -> list[tuple[Side, bytes]]:
+    """Note that a tunnel is open; what of both sides has passed already."""
+    raw = parse_response(capture.response)
+    capture.extensions = _first(raw.headers, "sec-websocket-extensions")
+    capture.passing = deque()
+    capture.stamps = {"request": [], "response": []}
+    early: list[tuple[Side, bytes]] = [("request", bytes(piece)) for piece in capture.request]
+    return [*early, ("response", raw.body)] if raw.body else early
+
+
+def note_passed(capture: Capture, side: Side, data: bytes) -> Record | None:
+    """Stamp a piece that a tunnel passed on; its record, None when there are too many pieces."""
+    stamps = capture.stamps
+    if stamps is None or len(stamps[side]) >= _STAMPS_MAX:
+        return None
+    offset = stamps[side][-1][0] if stamps[side] else 0
+    micros = (time.time_ns() - capture.start_ns) // 1000
+    stamps[side].append((offset + len(data), micros))
+    meta = {"side": side, "offset": offset, "micros": micros, "extensions": capture.extensions}
+    return Record("passed", capture.span_id, meta, data)
 
 
 class _Head:
@@ -183,6 +215,10 @@ def ended_record(capture: Capture, redaction: Redaction) -> Record:
     if raw.status is not None and raw.status >= 400:
         for secret in credentials(capture.request_headers):
             kept = kept.replace(secret, REDACTED.encode())
+    if capture.stamps is not None:
+        from tracelake.wire.stamps import render_passed  # few relays see a WebSocket
+
+        described = (*described, (PASSED, render_passed(capture.stamps)))
     meta: dict[str, Any] = {
         "first_byte_time": _iso(capture.first_byte) if capture.first_byte else None,
         "end_time": _iso(capture.end),

@@ -17,7 +17,15 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracelake.relay.capture import BODY_MAX_BYTES, Capture, Piece, ended_record, opened_record
+from tracelake.relay.capture import (
+    BODY_MAX_BYTES,
+    Capture,
+    Piece,
+    ended_record,
+    note_passed,
+    opened_record,
+    switched,
+)
 from tracelake.relay.memory import trimmer
 from tracelake.storage.xlog import ExchangeLog, Record
 
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tracelake.relay.redact import Redaction
+    from tracelake.wire.stamps import Side
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +57,7 @@ _IDLE_S = 0.15
 _TRIMMED_BYTES = 4 << 20
 _RETRY_S = (0.25, 0.5, 1.0, 2.0)
 
-_Part = Literal["opened", "ended"]
+_Part = Literal["opened", "passed", "ended"]
 
 
 class Recorder:
@@ -134,6 +143,19 @@ class Recorder:
             capture.opened = True
             self._put("opened", capture, size)
 
+    def switched(self, capture: Capture) -> None:
+        """A tunnel is open: what passes is told at once from now on."""
+        for side, data in switched(capture):
+            self.passed(capture, side, data)
+
+    def passed(self, capture: Capture, side: Side, data: bytes) -> None:
+        """A tunnel passed on a piece of one side; kept back where it would have to be redacted."""
+        record = None if capture.unrecorded_bytes else note_passed(capture, side, data)
+        size = _RECORD_BYTES + len(data)
+        if record is not None and not self._redaction.patterns and self._has_room(size):
+            capture.passing.append(record)
+            self._put("passed", capture, size)
+
     def ended(self, capture: Capture) -> None:
         """The exchange is over: queue what is still to be written of it."""
         self.exchanges += 1
@@ -210,6 +232,8 @@ class Recorder:
     def _records(self, part: _Part, capture: Capture) -> list[Record]:
         if part == "opened":
             return [opened_record(capture, self._redaction)]
+        if part == "passed":
+            return [capture.passing.popleft()]
         ended = ended_record(capture, self._redaction)
         if capture.amended or not capture.opened:
             return [opened_record(capture, self._redaction), ended]

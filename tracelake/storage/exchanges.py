@@ -20,7 +20,8 @@ import polars as pl
 
 from tracelake.schema import EXCHANGES, polars_schema
 from tracelake.storage.carry import Consumed, carry_path, consumed
-from tracelake.storage.hot import Moved, carry_key
+from tracelake.storage.claim import carry_key
+from tracelake.storage.hot import Moved
 from tracelake.storage.xlog import (
     SUFFIX,
     CorruptRecord,
@@ -49,7 +50,8 @@ class HotExchanges:
     """What the hot tier holds of exchanges.
 
     Attributes:
-        records: Every unsealed record: the carry's, then each segment's.
+        records: Every unsealed record: the carry's, then each segment's; without pieces that
+            stand in another record again.
         folded: What they say together, by span id.
         offsets: Segment to the offset it was read to; a damaged one is not in it.
         consumed: How far they were sealed before.
@@ -98,7 +100,7 @@ def read_hot(
         for record in found:
             record.meta[SOURCE] = name
             sources.setdefault(record.span_id, set()).add(name)
-        records += found
+        records += (record for record in found if record.kind != "passed")
     return HotExchanges(records, fold_records(records), offsets, sealed, sources)
 
 

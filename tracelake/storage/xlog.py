@@ -3,9 +3,11 @@
 A record is framed as: 4 bytes length of the meta data, 8 bytes length of the body, 4 bytes CRC-32
 of both (all big-endian), the meta data (one JSON object), the body (raw bytes).
 
-Three kinds of record tell the life of an exchange:
+These kinds of record tell the life of an exchange:
 
 - `opened`, when the request has been read: request head and body;
+- `passed`, while a WebSocket is open: a piece of what one side sent, with its time. It is for who
+  follows the log; the bytes stand in `opened` and `ended` again;
 - `ended`, when the exchange is over: response head and body, and how it ended;
 - `done`, written by whoever derived spans from it: the trace it was found to belong to.
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,14 +37,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-RecordKind = Literal["opened", "ended", "done"]
+RecordKind = Literal["opened", "passed", "ended", "done"]
 
 SUFFIX = ".xlog"
 _FRAME = struct.Struct(">IQI")
 #: zlib keeps the interpreter lock for inputs up to this long.
 _UNLOCKED_BYTES = 5 * 1024
 _SUMMED_LOCKED_BYTES = 64 * 1024
-_KINDS = frozenset({"opened", "ended", "done"})
+_KINDS = frozenset({"opened", "passed", "ended", "done"})
 
 
 class CorruptRecord(LakeError):  # noqa: N818 - reads as a sentence at the raise site
@@ -257,7 +260,7 @@ def fold_records(records: Iterable[Record]) -> dict[str, FoldedExchange]:
     Records of one exchange may come from several segments and in any order, and may be repeated.
     An exchange without its `opened` record is left out: nothing is known of its request.
     """
-    by_kind: dict[RecordKind, dict[str, Record]] = {"opened": {}, "ended": {}, "done": {}}
+    by_kind: defaultdict[RecordKind, dict[str, Record]] = defaultdict(dict)
     for record in records:
         by_kind[record.kind][record.span_id] = record
     return {

@@ -9,7 +9,7 @@ from tracelake.wire.fingerprint import fingerprint, tools_fingerprint
 from tracelake.wire.part import Part
 from tracelake.wire.request import read_request, rebuild_body
 from tracelake.wire.response import read_response
-from tracelake.wire.websocket import calls_within
+from tracelake.wire.websocket import Tunnel, calls_within
 
 __all__ = [
     "Api",
@@ -17,6 +17,7 @@ __all__ = [
     "Part",
     "Request",
     "Response",
+    "Tunnel",
     "Turn",
     "Usage",
     "calls_within",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,58 +45,76 @@ def agreed_deflate(extensions: str | None) -> Deflate | None:
     return None
 
 
-def text_messages(data: bytes, *, deflated: bool, starts_afresh: bool = False) -> list[str]:
-    """The whole text messages that one side sent, in order.
+class MessageReader:
+    """Reads the text messages of one side, as its bytes come.
 
     Args:
-        data: Everything it sent after the switch of protocols.
         deflated: Compression was agreed on.
         starts_afresh: This side compresses every message for itself.
+
+    Attributes:
+        taken: Bytes that were given so far.
     """
-    found: list[str] = []
-    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    for opcode, is_deflated, payload in _messages(data):
-        if is_deflated:
-            if not deflated:
-                break
-            plain = _inflated(inflater, payload)
+
+    def __init__(self, *, deflated: bool, starts_afresh: bool = False) -> None:
+        self.taken = 0
+        self._deflated = deflated
+        self._starts_afresh = starts_afresh
+        self._inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        self._data = bytearray()
+        self._opcode, self._is_deflated = _CONTINUATION, False
+        self._parts: list[bytes] = []
+        self._is_broken = False
+
+    def feed(self, data: bytes) -> list[str]:
+        """The text messages that these bytes complete."""
+        self.taken += len(data)
+        if self._is_broken:
+            return []
+        self._data += data
+        found: list[str] = []
+        read = 0
+        for is_final, is_first_deflated, opcode, payload, read in _frames(self._data):  # noqa: B007
+            if opcode >= _CONTROL:
+                continue
+            if opcode != _CONTINUATION:
+                self._opcode, self._is_deflated = opcode, is_first_deflated
+                self._parts = []
+            self._parts.append(payload)
+            if not is_final:
+                continue
+            plain = self._plain(b"".join(self._parts))
+            self._parts = []
             if plain is None:
+                self._is_broken = True
                 break
-            if starts_afresh or inflater.eof:
-                inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-        else:
-            plain = payload
-        if opcode == _TEXT:
-            found.append(plain.decode("utf-8", "replace"))
-    return found
+            if self._opcode == _TEXT:
+                found.append(plain.decode("utf-8", "replace"))
+        del self._data[:read]
+        if self._is_broken or len(self._data) > MESSAGE_MAX_BYTES:
+            self._is_broken = True
+            self._data.clear()
+        return found
+
+    def _plain(self, payload: bytes) -> bytes | None:
+        """A message without its compression; None where it cannot be read."""
+        if not self._is_deflated:
+            return payload
+        if not self._deflated:
+            return None
+        try:
+            plain = self._inflater.decompress(payload + _DEFLATE_TAIL, MESSAGE_MAX_BYTES)
+        except zlib.error:
+            return None
+        if self._inflater.unconsumed_tail:
+            return None
+        if self._starts_afresh or self._inflater.eof:
+            self._inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        return plain
 
 
-def _inflated(inflater: Any, payload: bytes) -> bytes | None:
-    try:
-        plain: bytes = inflater.decompress(payload + _DEFLATE_TAIL, MESSAGE_MAX_BYTES)
-    except zlib.error:
-        return None
-    return None if inflater.unconsumed_tail else plain
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bool, bytes]]:
-    """Opcode, whether it is compressed, and payload of each whole message."""
-    opcode, is_deflated = _CONTINUATION, False
-    parts: list[bytes] = []
-    for is_final, is_first_deflated, frame_opcode, payload in _frames(data):
-        if frame_opcode >= _CONTROL:
-            continue
-        if frame_opcode != _CONTINUATION:
-            opcode, is_deflated = frame_opcode, is_first_deflated
-            parts = []
-        parts.append(payload)
-        if is_final:
-            yield opcode, is_deflated, b"".join(parts)
-            parts = []
-
-
-def _frames(data: bytes) -> Iterator[tuple[bool, bool, int, bytes]]:
-    """Whether it is final, whether it is marked compressed, opcode and payload of each frame."""
+def _frames(data: bytearray) -> Iterator[tuple[bool, bool, int, bytes, int]]:
+    """Each whole frame: is it final, is it marked compressed, opcode, payload, where it ends."""
     at = 0
     while at + 2 <= len(data):
         first, second = data[at], data[at + 1]
@@ -108,13 +126,13 @@ def _frames(data: bytes) -> Iterator[tuple[bool, bool, int, bytes]]:
             at += extended
         mask = b""
         if second & 0x80:
-            mask = data[at : at + 4]
+            mask = bytes(data[at : at + 4])
             at += 4
         if at + length > len(data):
             return
-        payload = data[at : at + length]
+        payload = _unmasked(bytes(data[at : at + length]), mask)
         at += length
-        yield bool(first & 0x80), bool(first & 0x40), first & 0x0F, _unmasked(payload, mask)
+        yield bool(first & 0x80), bool(first & 0x40), first & 0x0F, payload, at
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tracelake.model import derived_id
-from tracelake.wire.frames import agreed_deflate, text_messages
+from tracelake.wire.frames import MessageReader, agreed_deflate
 from tracelake.wire.lenient import (
     JsonObject,
     amount,
@@ -32,9 +32,12 @@ from tracelake.wire.lenient import (
     string,
 )
 from tracelake.wire.responses import FINAL
+from tracelake.wire.stamps import passed
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
+    from tracelake.wire.stamps import Side
+
 
 _ENDINGS = FINAL | {"error"}
 _SWITCHED = 101
@@ -44,10 +47,23 @@ _TRANSPORT = frozenset({"type", "stream_id", "event_id", "generate", "previous_r
 
 @dataclass(slots=True)
 class _Created:
-    """One `response.create`, and the events that answered it."""
+    """One `response.create`, and the events that answered it.
+
+    Attributes:
+        index: How many were created before it.
+        items: The whole input, once it is known.
+        since: When it was asked; None where no times were recorded.
+        first_output: When the first of its output came.
+        until: When its last event came.
+    """
 
     asked: JsonObject
+    index: int
+    since: datetime | None
+    items: list[Any] = field(default_factory=list[Any])
     events: list[JsonObject] = field(default_factory=list[JsonObject])
+    first_output: datetime | None = None
+    until: datetime | None = None
 
     @property
     def response(self) -> JsonObject:
@@ -78,64 +94,140 @@ def is_tunnel(exchange: Exchange) -> bool:
     return exchange.status == _SWITCHED and path.endswith("/responses")
 
 
+class Tunnel:
+    """The calls of one WebSocket, told as they begin and as they end.
+
+    Args:
+        exchange: The WebSocket, once its protocol has been switched; its bodies are not looked at.
+        is_live: Tell of calls as they begin and end, and forget those that have ended; otherwise
+            `calls` tells of all at the end.
+    """
+
+    def __init__(self, exchange: Exchange, *, is_live: bool = False) -> None:
+        self._exchange = exchange
+        self._is_live = is_live
+        deflate = agreed_deflate(exchange.response_header("sec-websocket-extensions"))
+        self._readers: dict[Side, MessageReader] = {
+            "request": MessageReader(
+                deflated=deflate is not None,
+                starts_afresh=deflate is not None and deflate.client_starts_afresh,
+            ),
+            "response": MessageReader(
+                deflated=deflate is not None,
+                starts_afresh=deflate is not None and deflate.server_starts_afresh,
+            ),
+        }
+        self._created: list[_Created] = []
+        self._waiting: defaultdict[str, deque[_Created]] = defaultdict(deque)
+        self._inputs: dict[str, list[Any]] = {}
+
+    def taken(self, side: Side) -> int:
+        """How many bytes of a side were given so far."""
+        return self._readers[side].taken
+
+    def feed(
+        self, side: Side, data: bytes, at: datetime | None = None
+    ) -> list[tuple[Exchange, bool]]:
+        """Take in what one side sent.
+
+        Args:
+            side: Who sent it: the client its requests, the server its responses.
+            data: The next bytes.
+            at: When they came, UTC.
+
+        Returns:
+            Calls that began, and calls that ended, each with whether it began.
+        """
+        told: list[tuple[Exchange, bool]] = []
+        for text in self._readers[side].feed(data):
+            message = parse_object(text)
+            if message is None:
+                continue
+            found = self._asked(message, at) if side == "request" else self._told(message, at)
+            if found is not None:
+                told.append(found)
+        return told
+
+    def calls(self, whole: Exchange) -> list[Exchange]:
+        """All calls, as far as they came, in the order of their start.
+
+        Args:
+            whole: The WebSocket with its end and outcome.
+        """
+        ends: dict[str, datetime] = {}
+        found: list[Exchange] = []
+        self._exchange = whole
+        for call in self._created:
+            self._settle(call)
+            if call.is_warm_up:
+                continue
+            lane = string(call.asked.get("stream_id"))
+            start, end = _times(whole, call, ends.get(lane, whole.start_time))
+            ends[lane] = end
+            found.append(_exchange(whole, call, start=start, end=end))
+        return sorted(found, key=lambda call: call.start_time)
+
+    def _asked(self, message: JsonObject, at: datetime | None) -> tuple[Exchange, bool] | None:
+        if message.get("type") != "response.create":
+            return None
+        call = _Created(message, len(self._created), at)
+        self._created.append(call)
+        self._waiting[string(message.get("stream_id"))].append(call)
+        self._settle(call)
+        if not self._is_live or at is None or message.get("generate") is False:
+            return None
+        return _exchange(self._exchange, call, start=at, end=at), True
+
+    def _told(self, event: JsonObject, at: datetime | None) -> tuple[Exchange, bool] | None:
+        """Events of a stream answer its oldest open call."""
+        lane = self._waiting[string(event.get("stream_id"))]
+        if not lane and event.get("type") == "error":
+            # an error that names no stream: of whichever call is open
+            lane = next((calls for calls in self._waiting.values() if calls), lane)
+        if not lane or not _belongs(event):
+            return None
+        call = lane[0]
+        call.events.append(event)
+        call.until = at
+        if call.first_output is None and _is_output(event):
+            call.first_output = at
+        if event.get("type") not in _ENDINGS:
+            return None
+        lane.popleft()
+        self._settle(call)
+        if not self._is_live or call.since is None or at is None:
+            return None
+        ended = _exchange(self._exchange, call, start=call.since, end=at)
+        self._created[call.index] = _Created({}, call.index, None)
+        return None if call.asked.get("generate") is False else (ended, False)
+
+    def _settle(self, call: _Created) -> None:
+        """Find its whole input, and keep the conversation for calls that build on it."""
+        call.items = _whole_input(call.asked, self._inputs)
+        if response_id := name_or_none(call.response.get("id")):
+            self._inputs[response_id] = [*call.items, *call.output]
+
+
 def calls_within(exchange: Exchange) -> list[Exchange]:
     """The calls that went over a WebSocket, in the order of their start.
 
-    Each has an id derived from that of the WebSocket. The times are the server's (`created_at`,
-    `completed_at`), within those of the WebSocket: whole seconds, as no others are told. Where a
-    call builds on one before it, its input holds the whole conversation.
+    Each has an id derived from that of the WebSocket. Their times are those at which the relay
+    passed their messages on; where it did not record them, the server's (`created_at`,
+    `completed_at`: whole seconds), within those of the WebSocket. Where a call builds on one before
+    it, its input holds the whole conversation.
     """
     if not is_tunnel(exchange):
         return []
-    created = _answered(*_both_sides(exchange))
-    inputs: dict[str, list[Any]] = {}
-    ends: dict[str, datetime] = {}
-    found: list[Exchange] = []
-    for index, call in enumerate(created):
-        asked = _whole_input(call.asked, inputs)
-        if response_id := name_or_none(call.response.get("id")):
-            inputs[response_id] = [*asked, *call.output]
-        if not call.is_warm_up:
-            lane = string(call.asked.get("stream_id"))
-            start, end = _times(exchange, call, ends.get(lane, exchange.start_time))
-            ends[lane] = end
-            found.append(_exchange(exchange, call, asked, index, start=start, end=end))
-    return sorted(found, key=lambda call: call.start_time)
+    tunnel = Tunnel(exchange)
+    for side, data, at in passed(exchange):
+        tunnel.feed(side, data, at)
+    return tunnel.calls(exchange)
 
 
-def _both_sides(exchange: Exchange) -> tuple[list[JsonObject], list[JsonObject]]:
-    """The JSON messages of the client and of the server."""
-    deflate = agreed_deflate(exchange.response_header("sec-websocket-extensions"))
-    sent = text_messages(
-        exchange.request_body,
-        deflated=deflate is not None,
-        starts_afresh=deflate is not None and deflate.client_starts_afresh,
-    )
-    received = text_messages(
-        exchange.response_body,
-        deflated=deflate is not None,
-        starts_afresh=deflate is not None and deflate.server_starts_afresh,
-    )
-    asked, told = ([parse_object(text) for text in side] for side in (sent, received))
-    return [m for m in asked if m is not None], [m for m in told if m is not None]
-
-
-def _answered(sent: list[JsonObject], received: list[JsonObject]) -> list[_Created]:
-    """Every `response.create` with its events: those of a stream answer its oldest open call."""
-    created = [_Created(message) for message in sent if message.get("type") == "response.create"]
-    waiting: defaultdict[str, deque[_Created]] = defaultdict(deque)
-    for call in created:
-        waiting[string(call.asked.get("stream_id"))].append(call)
-    for event in received:
-        lane = waiting[string(event.get("stream_id"))]
-        if not lane and event.get("type") == "error":
-            # an error that names no stream: of whichever call is open
-            lane = next((calls for calls in waiting.values() if calls), lane)
-        if lane and _belongs(event):
-            lane[0].events.append(event)
-            if event.get("type") in _ENDINGS:
-                lane.popleft()
-    return created
+def _is_output(event: JsonObject) -> bool:
+    """Whether an event holds something of the answer."""
+    kind = string(event.get("type"))
+    return kind.endswith(".delta") or kind == "response.output_item.added"
 
 
 def _belongs(event: JsonObject) -> bool:
@@ -152,29 +244,21 @@ def _whole_input(asked: JsonObject, inputs: dict[str, list[Any]]) -> list[Any]:
     return [*before, *array(given)]
 
 
-def _exchange(
-    tunnel: Exchange,
-    call: _Created,
-    items: list[Any],
-    index: int,
-    *,
-    start: datetime,
-    end: datetime,
-) -> Exchange:
+def _exchange(tunnel: Exchange, call: _Created, *, start: datetime, end: datetime) -> Exchange:
     body = {key: value for key, value in call.asked.items() if key not in _TRANSPORT}
     body |= {"stream": True}
-    if not isinstance(body.get("input"), str) or len(items) > 1:
-        body["input"] = items
+    if not isinstance(body.get("input"), str) or len(call.items) > 1:
+        body["input"] = call.items
     events = [b"data: " + orjson.dumps(storable(event)) + b"\n\n" for event in call.events]
     kept = [pair for pair in tunnel.request_headers if not _is_of_handshake(pair[0])]
     return replace(
         tunnel,
-        span_id=derived_id(tunnel.span_id, "call", index),
+        span_id=derived_id(tunnel.span_id, "call", call.index),
         method="POST",
         request_headers=(*kept, ("content-type", "application/json")),
         request_body=orjson.dumps(storable(body)),
         start_time=start,
-        first_byte_time=None,
+        first_byte_time=call.first_output,
         end_time=end,
         status=200 if call.events else None,
         response_headers=(("content-type", "text/event-stream"),),
@@ -189,8 +273,10 @@ def _broken_off(outcome: str) -> str:
 
 
 def _times(tunnel: Exchange, call: _Created, since: datetime) -> tuple[datetime, datetime]:
-    """Start and end of a call that did not start before `since`."""
+    """Start and end of a call; where only the server tells them, not before `since`."""
     last = tunnel.end_time or tunnel.start_time
+    if call.since is not None:
+        return call.since, call.until if call.until and call.has_ended else max(last, call.since)
     start = _moment(call.response.get("created_at")) or since
     start = min(max(start, since), last)
     end = _moment(call.response.get("completed_at")) or last

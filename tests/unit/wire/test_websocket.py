@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.unit.wire.exchanges import exchange
-from tracelake.wire import calls_within, read_request, read_response
-from tracelake.wire.frames import text_messages
+from tracelake.model import PASSED
+from tracelake.wire import Tunnel, calls_within, read_request, read_response
+from tracelake.wire.frames import MessageReader
+from tracelake.wire.stamps import Side, render_passed
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 HANDSHAKE = (("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x"), ("session-id", "s-1"))
@@ -185,6 +187,10 @@ def test_compressed_and_fragmented_messages(*, afresh: bool) -> None:
 def test_junk_ends_the_messages() -> None:
     """Bytes that are no frames, or no compressed ones, give what stands before them."""
     good = frame(b"hello")
+
+    def text_messages(data: bytes, *, deflated: bool) -> list[str]:
+        return MessageReader(deflated=deflated).feed(data)
+
     assert text_messages(good + b"\x81\xff" + b"\xff" * 30, deflated=False) == ["hello"]
     assert text_messages(good + frame(b"\xff\xff", rsv=1), deflated=True) == ["hello"]
     assert text_messages(good + frame(b"x", rsv=1), deflated=False) == ["hello"]
@@ -213,3 +219,50 @@ def test_other_websockets_are_no_calls() -> None:
     up = sent(create("one"))
     assert calls_within(replace(tunnel(up, b""), path="/v1/realtime")) == []
     assert calls_within(replace(tunnel(up, b""), status=426)) == []
+
+
+def test_calls_are_told_as_they_come_byte_by_byte() -> None:
+    """A call is told when it is asked and when its answer ends, with the times of both."""
+    up, down = sent(create("one")), told(*answered(1, "first"))
+    switched = tunnel(b"", b"", outcome="running", end_time=None)
+    live = Tunnel(switched, is_live=True)
+    steps = []
+    both: tuple[tuple[Side, bytes], ...] = (("request", up), ("response", down))
+    passing = [(side, bytes([b])) for side, data in both for b in data]
+    for number, (side, byte) in enumerate(passing):
+        at = NOW + timedelta(milliseconds=number)
+        steps += [(number, *step) for step in live.feed(side, byte, at)]
+    (began, opening, opens), (ended, end, opens_again) = steps
+    assert (began, opens) == (len(up) - 1, True)
+    assert (ended, opens_again) == (len(up) + len(down) - 1, False)
+    assert read(opening)[0].atoms[0].text == "one"
+    assert read(end)[1].text == "first"
+    assert (opening.span_id, opening.start_time) == (end.span_id, end.start_time)
+    assert end.end_time == NOW + timedelta(milliseconds=ended)
+    assert end.start_time < end.first_byte_time < end.end_time
+    assert (live.taken("request"), live.taken("response")) == (len(up), len(down))
+
+
+def test_recorded_times_give_what_was_told_live() -> None:
+    """The record of a closed WebSocket gives the same calls, times included."""
+    ups = [sent(create("one")), sent(create("two", previous_response_id="r1"))]
+    downs = [told(*answered(1, "first")[:2]), told(*answered(1, "first")[2:], *answered(2, "b"))]
+    order: tuple[tuple[Side, bytes, int], ...] = (
+        ("request", ups[0], 5),
+        ("response", downs[0], 1_000_007),
+        ("request", ups[1], 1_000_900),
+        ("response", downs[1], 2_000_000),
+    )
+    switched = tunnel(b"", b"", outcome="running", end_time=None)
+    live = Tunnel(switched, is_live=True)
+    ends = []
+    stamps: dict[Any, list[tuple[int, int]]] = {"request": [], "response": []}
+    for side, data, micros in order:
+        at = switched.start_time + timedelta(microseconds=micros)
+        ends += [call for call, opens in live.feed(side, data, at) if not opens]
+        stamps[side].append((live.taken(side), micros))
+    header = (PASSED, render_passed(stamps))
+    closed = tunnel(b"".join(ups), b"".join(downs), response_headers=(header,))
+    assert calls_within(closed) == [replace(call, outcome="ok") for call in ends]
+    assert [call.end_time for call in ends] == [switched.start_time + timedelta(seconds=2)] * 2
+    assert ends[0].first_byte_time == switched.start_time + timedelta(microseconds=1_000_007)
