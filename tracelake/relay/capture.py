@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 #: More than this of one request or response is forwarded, but not recorded.
 BODY_MAX_BYTES = 128 * 1024 * 1024
 
+_EXTENSIONS = "sec-websocket-extensions"
 #: Further pieces of a tunnel are recorded without their times.
 _STAMPS_MAX = 100_000
 #: Start lines of responses that are neither interim nor a switch of protocols.
@@ -97,11 +98,35 @@ class Capture:
 def switched(capture: Capture) -> list[tuple[Side, bytes]]:
     """Note that a tunnel is open; what of both sides has passed already."""
     raw = parse_response(capture.response)
-    capture.extensions = _first(raw.headers, "sec-websocket-extensions")
+    capture.extensions = _first(raw.headers, _EXTENSIONS)
     capture.passing = deque()
     capture.stamps = {"request": [], "response": []}
     early: list[tuple[Side, bytes]] = [("request", bytes(piece)) for piece in capture.request]
     return [*early, ("response", raw.body)] if raw.body else early
+
+
+def clean_side(
+    capture: Capture, side: Side, body: bytes, redaction: Redaction
+) -> tuple[bytes, list[tuple[int, int]]]:
+    """One side of a tunnel without what the patterns match, and its stamps.
+
+    Its frames are masked or compressed, so it is written as plain ones of its text messages; what
+    is no text message is left out.
+    """
+    from tracelake.wire.frames import plain_frame, readers
+
+    reader = readers(capture.extensions)[side == "response"]
+    kept = bytearray()
+    stamps: list[tuple[int, int]] = []
+    given = (capture.stamps or {}).get(side, [])
+    start = micros = 0
+    for end, micros in [*given, (len(body), given[-1][1] if given else 0)]:
+        for text in reader.feed(body[start:end]):
+            kept += plain_frame(redaction.patterns.sub(text.encode()))
+        start = end
+        if len(kept) > (stamps[-1][0] if stamps else 0):
+            stamps.append((len(kept), micros))
+    return bytes(kept), stamps
 
 
 def note_passed(capture: Capture, side: Side, data: bytes) -> Record | None:
@@ -192,6 +217,8 @@ def opened_record(capture: Capture, redaction: Redaction) -> Record:
     body = b"".join(capture.request)
     headers = capture.request_headers
     kept, described = _redacted(headers, body, redaction)
+    if capture.stamps is not None and redaction.patterns:
+        kept = clean_side(capture, "request", body, redaction)[0]
     route = capture.route
     if not route.backend.is_usual:
         described = ((UPSTREAM_URL, route.backend.url), *described)
@@ -218,7 +245,13 @@ def ended_record(capture: Capture, redaction: Redaction) -> Record:
     if capture.stamps is not None:
         from tracelake.wire.stamps import render_passed  # few relays see a WebSocket
 
-        described = (*described, (PASSED, render_passed(capture.stamps)))
+        stamps: dict[Side, list[tuple[int, int]]] = capture.stamps
+        if redaction.patterns:
+            kept, told = clean_side(capture, "response", raw.body, redaction)
+            _, asked = clean_side(capture, "request", b"".join(capture.request), redaction)
+            stamps = {"request": asked, "response": told}
+            described = tuple(pair for pair in described if pair[0].lower() != _EXTENSIONS)
+        described = (*described, (PASSED, render_passed(stamps)))
     meta: dict[str, Any] = {
         "first_byte_time": _iso(capture.first_byte) if capture.first_byte else None,
         "end_time": _iso(capture.end),

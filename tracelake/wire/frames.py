@@ -113,6 +113,27 @@ class MessageReader:
         return plain
 
 
+def plain_frame(text: bytes) -> bytes:
+    """A text message as one frame, neither masked nor compressed."""
+    size = len(text)
+    if size < 126:
+        return bytes((0x80 | _TEXT, size)) + text
+    if size < 1 << 16:
+        return bytes((0x80 | _TEXT, 126)) + size.to_bytes(2, "big") + text
+    return bytes((0x80 | _TEXT, 127)) + size.to_bytes(8, "big") + text
+
+
+def readers(extensions: str | None) -> tuple[MessageReader, MessageReader]:
+    """Readers of the client's and of the server's messages, by what they agreed on."""
+    deflate = agreed_deflate(extensions)
+    if deflate is None:
+        return MessageReader(deflated=False), MessageReader(deflated=False)
+    return (
+        MessageReader(deflated=True, starts_afresh=deflate.client_starts_afresh),
+        MessageReader(deflated=True, starts_afresh=deflate.server_starts_afresh),
+    )
+
+
 def _frames(data: bytearray) -> Iterator[tuple[bool, bool, int, bytes, int]]:
     """Each whole frame: is it final, is it marked compressed, opcode, payload, where it ends."""
     at = 0

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tracelake.model import derived_id
-from tracelake.wire.frames import MessageReader, agreed_deflate
+from tracelake.wire.frames import readers
 from tracelake.wire.lenient import (
     JsonObject,
     amount,
@@ -36,6 +36,7 @@ from tracelake.wire.stamps import passed
 
 if TYPE_CHECKING:
     from tracelake.model import Exchange
+    from tracelake.wire.frames import MessageReader
     from tracelake.wire.stamps import Side
 
 
@@ -106,17 +107,8 @@ class Tunnel:
     def __init__(self, exchange: Exchange, *, is_live: bool = False) -> None:
         self._exchange = exchange
         self._is_live = is_live
-        deflate = agreed_deflate(exchange.response_header("sec-websocket-extensions"))
-        self._readers: dict[Side, MessageReader] = {
-            "request": MessageReader(
-                deflated=deflate is not None,
-                starts_afresh=deflate is not None and deflate.client_starts_afresh,
-            ),
-            "response": MessageReader(
-                deflated=deflate is not None,
-                starts_afresh=deflate is not None and deflate.server_starts_afresh,
-            ),
-        }
+        client, server = readers(exchange.response_header("sec-websocket-extensions"))
+        self._readers: dict[Side, MessageReader] = {"request": client, "response": server}
         self._created: list[_Created] = []
         self._waiting: defaultdict[str, deque[_Created]] = defaultdict(deque)
         self._inputs: dict[str, list[Any]] = {}

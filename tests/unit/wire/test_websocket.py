@@ -228,10 +228,11 @@ def test_calls_are_told_as_they_come_byte_by_byte() -> None:
     live = Tunnel(switched, is_live=True)
     steps = []
     both: tuple[tuple[Side, bytes], ...] = (("request", up), ("response", down))
-    passing = [(side, bytes([b])) for side, data in both for b in data]
-    for number, (side, byte) in enumerate(passing):
-        at = NOW + timedelta(milliseconds=number)
-        steps += [(number, *step) for step in live.feed(side, byte, at)]
+    number = -1
+    for side, data in both:
+        for number, byte in enumerate(data, number + 1):  # noqa: B020 - counts on
+            at = NOW + timedelta(milliseconds=number)
+            steps += [(number, *step) for step in live.feed(side, bytes([byte]), at)]
     (began, opening, opens), (ended, end, opens_again) = steps
     assert (began, opens) == (len(up) - 1, True)
     assert (ended, opens_again) == (len(up) + len(down) - 1, False)
