@@ -83,7 +83,8 @@ def _derive(
     touched = {*added["trace_id"].unique(), *lagging}
     derived = {key: spans.offset(key), f"{key}.version": max(spans.version, 0)}
     if not touched:
-        if spans.version >= 0 and traces.offset(key) < derived[key]:
+        began = not derived[f"{key}.version"] or traces.offset(f"{key}.version")
+        if spans.version >= 0 and (traces.offset(key) < derived[key] or not began):
             append(store, pl.DataFrame(schema=traces.scan().collect_schema()), derived)
         return 0
     known = cold.read_trace_days(traces, touched)

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tracelake.storage.carry import write_carry
+from tracelake.storage.claim import carry_key
 from tracelake.storage.exchanges import HotExchanges, read_hot, to_frame
-from tracelake.storage.hot import carry_key
 from tracelake.storage.rewrite import append
 from tracelake.storage.segment import is_locked, list_segments, writer_of
 from tracelake.storage.xlog import SUFFIX, ExchangeLog, encode, ended_record

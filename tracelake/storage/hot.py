@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracelake.storage import files
 from tracelake.storage.carry import Consumed, carry_path, consumed
+from tracelake.storage.claim import carry_key
 from tracelake.storage.codec import decode_carry, decode_events
 from tracelake.storage.fold import FoldedSpan, Key, fold_event
 from tracelake.storage.segment import read_segment
@@ -31,32 +31,9 @@ if TYPE_CHECKING:
     from tracelake.config import Location
     from tracelake.storage.table import Snapshot
 
-_ID_FILE = ".id"
-
 
 class Moved(Exception):  # noqa: N818 - a signal to look again, never seen by a caller
     """A seal moved the base while it was being read."""
-
-
-def carry_key(location: Location) -> str:
-    """The application id under which a hot folder's carry is committed.
-
-    Several hosts may share one set of tables, each with a hot folder of its own; their carries
-    are told apart by an id in the folder, made by the first seal.
-    """
-    if location.is_local and str(location.hot.parent) == location.tables:
-        return "carry"
-    found = files.read_or_none(location.hot / _ID_FILE)
-    return f"carry:{found.decode().strip()}" if found else "carry:unsealed"
-
-
-def claim_hot(location: Location, new_id: str) -> str:
-    """As `carry_key`, giving the folder its id when it has none; the sealer's lock is held."""
-    key = carry_key(location)
-    if key == "carry:unsealed":
-        files.atomic_write(location.hot / _ID_FILE, new_id.encode())
-        key = carry_key(location)
-    return key
 
 
 class HotView:

@@ -23,10 +23,11 @@ import polars as pl
 from tracelake.errors import LakeError, NotInLake
 from tracelake.schema import SPANS, TABLES, TRACES, polars_schema
 from tracelake.storage import cold, damage, tombstones
+from tracelake.storage.claim import carry_key
 from tracelake.storage.derive import lagging_traces
 from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
-from tracelake.storage.hot import HotView, Moved, carry_key
+from tracelake.storage.hot import HotView, Moved
 from tracelake.storage.options import storage_options
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments

@@ -27,12 +27,12 @@ from tracelake.model import new_id
 from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold, tombstones
 from tracelake.storage.carry import carry_path, consumed, write_carry
+from tracelake.storage.claim import carry_key, claim_hot
 from tracelake.storage.codec import decode_carry, decode_events, encode
 from tracelake.storage.damage import answer, foreign_errors
 from tracelake.storage.derive import derive_traces, lagging_traces
 from tracelake.storage.exchange_sealer import seal_exchanges
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_event
-from tracelake.storage.hot import carry_key, claim_hot
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.options import storage_options
 from tracelake.storage.purge import purge
@@ -186,16 +186,17 @@ class Sealer:
 
     def _seal(self) -> SealReport:
         report = SealReport()
-        key = claim_hot(self._location, new_id())
-        for store in (self._spans, self._traces, self._exchanges):
+        stores = (self._spans, self._traces, self._exchanges)
+        for store in stores:
             store.bring_forward()
+        key = claim_hot(self._location, *stores, new_id())
         self._deleted = tombstones.read(self._marks.snapshot())
         while True:
             batch, part = self._seal_spans(key)
             report = report.plus(part)
             if batch.is_last:
                 break
-        purged = sum(purge(s, self._deleted) for s in (self._spans, self._traces, self._exchanges))
+        purged = sum(purge(store, self._deleted) for store in stores)
         sealed, given_up = seal_exchanges(
             self._location, self._exchanges, self._deleted, self._lost_after_s
         )

@@ -19,9 +19,9 @@ from pyarrow.fs import FileSelector
 
 from tracelake.schema import TABLES
 from tracelake.storage.carry import carry_path
+from tracelake.storage.claim import carry_key
 from tracelake.storage.codec import decode_events
 from tracelake.storage.damage import why_unreadable
-from tracelake.storage.hot import carry_key
 from tracelake.storage.lock import sealer_lock
 from tracelake.storage.options import file_system, storage_options
 from tracelake.storage.rewrite import rewrite

@@ -304,3 +304,29 @@ def test_a_sealer_that_dies_at_each_step(
             readers.read_anew(f"{dead}, after the next seal")
         at += 4
     assert at > 12
+
+
+def test_the_first_seal_of_a_copy(template: Path, tmp_path: Path) -> None:
+    """The tables without their hot folder, recorded into: exact at each step and each death."""
+    stripped = tmp_path / "stripped"
+    shutil.copytree(template, stripped, ignore=shutil.ignore_patterns("hot"))
+    with Lake(stripped) as lake:
+        for n in range(3):
+            lake.append(event(f"mine{n}", "call", n, status="ok", response="r" * 300))
+            lake.append(event(f"mine{n}", "waits", n, status="running"))
+        lake.append(event("old1", "call", 50, response="amended again"))
+        truth = read(lake)
+    assert len(truth["spans"]) == len({row[:2] for row in truth["spans"]}) == 10
+    at, where = 0, ""
+    while where is not None:
+        at += 1
+        with copy(stripped, tmp_path / "lake") as root:
+            readers = Readers(root, truth)
+            readers.read_again("before")
+            where = crash(root, at)
+            for ask in (readers.read_again, readers.read_anew):
+                ask(f"after a death at step {at}, {where}")
+            seal(root)
+            for ask in (readers.read_again, readers.read_anew):
+                ask(f"after the seal after a death at step {at}, {where}")
+    assert at > 8
