@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -204,18 +205,22 @@ def base_urls(relay: str, *, run_id: str | None = None) -> dict[str, str]:
 
 def find_running(location: Location) -> Collector | None:
     """The collector that serves this lake now, or None."""
-    lock = location.hot / LOCK_NAME
+    return _read_state(location.hot) if _is_taken(location.hot) else None
+
+
+def _is_taken(hot: Path) -> bool:
+    """Whether a collector serves this hot folder, or is about to."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY)
+        descriptor = os.open(hot / LOCK_NAME, os.O_RDONLY)
     except FileNotFoundError:
-        return None
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read_state(location.hot)
+        return True
     finally:
         os.close(descriptor)
-    return None
+    return False
 
 
 def _read_state(hot: Path) -> Collector | None:
@@ -271,9 +276,14 @@ def _patterns(settings: Settings) -> str:
 
 
 def ensure_running(location: Location, options: Options | None = None) -> Collector:
-    """The collector of this lake: adopted where one runs, else started.
+    """The collector of this lake: adopted where one runs or is being started, else started.
 
     Raises:
         LakeError: None could be started.
     """
-    return find_running(location) or start(location, options or Options())
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while _is_taken(location.hot) and time.monotonic() < deadline:
+        if found := _read_state(location.hot):
+            return found
+        time.sleep(0.05)
+    return start(location, options or Options())

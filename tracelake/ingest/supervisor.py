@@ -151,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return _fail("another collector already serves this lake")
+    (options.hot / STATE_NAME).unlink(missing_ok=True)  # of one that was killed
     stopping = stop_on_signals()
     when_parent_ends(stopping.set)
     secret = secrets.token_urlsafe(24)
