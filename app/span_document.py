@@ -121,6 +121,27 @@ def _title(span: Mapping[str, Any]) -> str:
     return shorten(span.get(named) or span.get("name") or kind or "span", 120)
 
 
+#: What evidence is called in a sentence; what is not here speaks for itself.
+_SOURCES = {
+    "result_id": "the id of its result",
+    "tool_text": "the text of a tool call",
+    "tool_call": "a tool call",
+    "header": "a header of the request",
+    "argument": "an argument of a tool call",
+    "result": "a tool result",
+    "identity": "its system prompt and tools",
+    "named": "its name",
+    "flow": "the flow of the conversation",
+    "handoff": "a hand-off",
+    "beside": "the calls beside it",
+    "overlap": "calls at the same time",
+    "same_task": "the same task",
+    "same_answer": "the same answer",
+    "time": "the time between calls",
+    "first_seen": "the first call that was seen",
+}
+
+
 def _error(span: Mapping[str, Any]) -> dict[str, str] | None:
     if span.get("status") != "error" and not span.get("error"):
         return None
@@ -143,7 +164,7 @@ def _facts(span: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         facts += _usage(span)
     if (started := span.get("start_time")) is not None:
         clock = started.strftime("%H:%M:%S") + f".{started.microsecond // 1000:03d}"
-        facts.append(("Started", clock, f"{text.moment(started)} UTC"))
+        facts.append(("Started (UTC)", clock, f"{text.moment(started)} UTC"))
     return facts
 
 
@@ -176,7 +197,9 @@ def _exact(number: int | None) -> str:
 def _evidence(span: Mapping[str, Any]) -> dict[str, Any] | None:
     if span.get("evidence") != "inferred":
         return None
-    return {"source": span.get("evidence_source"), "confidence": span.get("confidence")}
+    named = str(span.get("evidence_source") or "").split("+")
+    source = " and ".join(_SOURCES.get(one, one.replace("_", " ")) for one in named if one)
+    return {"source": source or None, "confidence": span.get("confidence")}
 
 
 def _turns(

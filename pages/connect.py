@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import data, guide, navigation, service
 from app.components import health
-from app.components.demo import render_demo_button
+from app.components.demo import render_demo_button, start_demo
 from tracelake.errors import TraceLakeError
 
 REFRESH_S = 2.0
@@ -70,7 +70,8 @@ def render_demo() -> None:
         "A small team of agents repairs a bundled repository against an offline provider, in "
         "half a minute. Nothing leaves this machine."
     )
-    render_demo_button()
+    if render_demo_button():
+        start_demo()
 
 
 def render_arrival() -> None:

@@ -17,7 +17,7 @@ def main() -> None:
     if not data.has_traces():
         empty.render_empty_lake()
         return
-    wanted, order = filters.render_filters(data.trace_facets())
+    wanted = filters.render_filters(data.trace_facets())
     summary = data.rollup(wanted)
     if not summary.totals["traces"]:
         empty.render_no_match(on_clear=filters.clear)
@@ -32,7 +32,7 @@ def main() -> None:
         render_charts(summary)
     left, right = st.columns([1.9, 1], gap="medium") if opened else (st.container(), None)
     with left:
-        render_list(wanted, order, total=summary.totals["traces"])
+        render_list(wanted, total=summary.totals["traces"])
     if right is not None and opened is not None:
         with right:
             render_opened(opened)
@@ -67,7 +67,7 @@ def render_charts(summary: data.Rollups) -> None:
             st.altair_chart(chart, theme="streamlit")
 
 
-def render_list(wanted: filters.TraceFilter, order: filters.Order, *, total: int) -> None:
+def render_list(wanted: filters.TraceFilter, *, total: int) -> None:
     """The page of the list that the URL names, its pager and the export."""
     table, foot = (
         st.container(),
@@ -75,12 +75,19 @@ def render_list(wanted: filters.TraceFilter, order: filters.Order, *, total: int
             horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
         ),
     )
+    with (
+        table,
+        st.container(
+            horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+        ),
+    ):
+        st.caption("Click a row to look inside; tick rows to export only them.", width="content")
+        order = filters.render_order()
     number_of_pages = max(1, -(-total // PAGE_ROWS))
     with foot:
         page = st.pagination(number_of_pages, key="page", bind="query-params")
     shown = data.list_traces(wanted, order=order, page=page, page_size=PAGE_ROWS)
     with table:
-        st.caption("Click a row to look inside; tick rows to export only them.")
         chosen = traces.render_traces(
             shown.rows,
             key=f"traces-{hash((wanted, order, page))}",
@@ -89,7 +96,8 @@ def render_list(wanted: filters.TraceFilter, order: filters.Order, *, total: int
         )
     with foot:
         first = (page - 1) * PAGE_ROWS + 1
-        st.caption(f"{first:,} to {first + len(shown.rows) - 1:,} of {text.plural(total, 'trace')}")
+        part = f"{first:,} to {first + len(shown.rows) - 1:,} of " if number_of_pages > 1 else ""
+        st.caption(f"{part}{text.plural(total, 'trace')}")
         what = text.plural(len(chosen) or total, "trace")
         st.download_button(
             f"Export {what} as Parquet",

@@ -1,4 +1,4 @@
-"""The button that starts the demo and leads to it."""
+"""The button that starts the demo, and what it starts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from app import navigation, service
 from tracelake.errors import TraceLakeError
 
 
-def render_demo_button() -> None:
-    """One click records a run of the demo and shows it in Live while it goes on."""
-    if not st.button("Run the demo", type="primary", icon=":material/play_circle:", key="run-demo"):
-        return
+def render_demo_button() -> bool:
+    """The button; whether it was pressed."""
+    return st.button("Run the demo", type="primary", icon=":material/play_circle:", key="run-demo")
+
+
+def start_demo() -> None:
+    """Record a run of the demo and show it in Live while it goes on."""
     with st.spinner("Starting the demo, which takes a few seconds…"):
         try:
             trace_id = service.start_demo()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import navigation
-from app.components.demo import render_demo_button
+from app.components.demo import render_demo_button, start_demo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,11 @@ def render_empty_lake() -> None:
             "appears here."
         )
         with st.container(horizontal=True):
-            render_demo_button()
+            wants_demo = render_demo_button()
             if st.button("Connect a program", icon=":material/cable:"):
                 navigation.go("connect")
+        if wants_demo:
+            start_demo()
 
 
 def render_no_match(*, on_clear: Callable[[], None]) -> None:

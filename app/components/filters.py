@@ -44,8 +44,8 @@ _ORDERS: dict[str, Order] = {
 }
 
 
-def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
-    """Draw the bar; returns the filter and the order that the URL and the controls say."""
+def render_filters(facets: Facets) -> TraceFilter:
+    """Draw the bar; returns the filter that the URL and the controls say."""
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     text = bar.text_input(
         "Text",
@@ -94,15 +94,6 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
         )
         min_cost = _least("min_cost", "Cost at least (US dollars)", step=0.01)
         min_seconds = _least("min_seconds", "Duration at least (seconds)", step=1.0)
-    order = bar.selectbox(
-        "Order",
-        list(_ORDERS),
-        key="order",
-        bind="query-params",
-        on_change=_to_first_page,
-        label_visibility="collapsed",
-        width=132,
-    )
     wanted = TraceFilter(
         since=days[0] if days else None,
         until=days[1] if len(days) > 1 else None,
@@ -118,7 +109,21 @@ def render_filters(facets: Facets) -> tuple[TraceFilter, Order]:
     )
     if not wanted.is_empty:
         bar.button("Clear filters", icon=":material/close:", type="tertiary", on_click=clear)
-    return wanted, _ORDERS[order]
+    return wanted
+
+
+def render_order() -> Order:
+    """Draw the choice of the order; returns the one that the URL and the control say."""
+    order = st.selectbox(
+        "Order",
+        list(_ORDERS),
+        key="order",
+        bind="query-params",
+        on_change=_to_first_page,
+        label_visibility="collapsed",
+        width=132,
+    )
+    return _ORDERS[order]
 
 
 def clear() -> None:
@@ -136,7 +141,7 @@ def _choice(bar: DeltaGenerator, key: str, label: str, options: Sequence[str]) -
         placeholder=label,
         on_change=_to_first_page,
         label_visibility="collapsed",
-        width=118,
+        width=150,
     )
     return tuple(chosen)
 

@@ -60,7 +60,7 @@ def render_progress(state: ForkState) -> None:
         made = sum(state.counts.values())
         st.progress(min(1.0, made / recorded), f"{made} calls, {recorded} in the recording")
     if state.error:
-        st.error(state.error)
+        st.error(f"{state.error[:1].upper()}{state.error[1:].rstrip('.')}.")
     if refused := state.result.get("refused"):
         st.warning("A call has no recording, and live calls are off. The nearest recordings:")
         st.code("\n".join(refused["detail"]), language=None)
@@ -83,10 +83,13 @@ def render_calls(state: ForkState) -> None:
             },
         )
     else:
-        st.caption("No call yet.")
+        st.caption("It made no model call." if state.is_over else "No call yet.")
     _render_tools(state)
     st.caption("What the program printed")
-    st.code(forks.log_of(state.run_id) or "nothing yet", language=None, height=260)
+    if printed := forks.log_of(state.run_id):
+        st.code(printed, language=None, height=260)
+    else:
+        st.text("Nothing." if state.is_over else "Nothing yet.")
 
 
 def _render_tools(state: ForkState) -> None:

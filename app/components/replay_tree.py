@@ -47,7 +47,7 @@ def render_tree(trace_id: str) -> str | None:
         [_NEW, *known],
         default=wanted or _NEW,
         required=True,
-        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or "◌ starting",
+        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or one[:8],
         key=f"replay-fork-{trace_id}-{wanted}",
     )
     fork_id = None if chosen == _NEW else chosen

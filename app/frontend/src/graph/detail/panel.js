@@ -6,6 +6,8 @@ import { jsonBlock } from "./json.js";
 import { textBlock } from "./markdown.js";
 import { looksLikeJson, plainText, prettyJson, turnBlock } from "./turns.js";
 
+/** What a status is called, as on every page. */
+const STATUS = { ok: "done", error: "failed" };
 const kept = { tab: "conversation", mode: "markdown" };
 
 export class Detail {
@@ -64,7 +66,7 @@ export class Detail {
         h("i", { class: `tl-kind ${type}` }),
         h("h3", { title: doc.title }, doc.title),
         h("span", { class: "tl-agent", title: doc.agent ?? "" }, doc.agent === doc.title ? "" : (doc.agent ?? "")),
-        h("span", { class: `tl-status ${doc.status}` }, doc.status),
+        h("span", { class: `tl-status ${doc.status}` }, STATUS[doc.status] ?? doc.status),
         h("button", { class: "tl-close", type: "button", title: "Close ( Esc )", "aria-label": "Close", on: { click: () => this.act("close") } }, "×"),
       ),
       h(

@@ -24,7 +24,7 @@ export function turnBlock(turn, { open, mode, label = null }) {
       {},
       h("span", { class: "tl-role" }, label ?? (isResult ? "Tool result" : (NAMES[turn.role] ?? turn.role))),
       h("span", { class: "tl-preview" }, turn.preview),
-      h("span", { class: "tl-size" }, size > 999 ? `${Math.round(size / 1000)}k` : String(size)),
+      h("span", { class: "tl-size" }, `${size > 999 ? `${Math.round(size / 1000)}k` : size} chars`),
       copyButton("copy", () => plainText(turn), "tl-copy"),
     ),
     body,
