@@ -154,7 +154,7 @@ class Lake:
         it decodes every file once; questions that do not fail pay nothing.
 
         Args:
-            ask: Makes its frames anew each time it is called; polars, pyarrow.
+            ask: Makes its frames anew each time it is called, on any engine.
         """
         return self._reader.answer(ask)
 

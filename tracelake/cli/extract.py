@@ -47,14 +47,8 @@ def _day(text: str) -> date:
 
 def _sql(arguments: argparse.Namespace) -> None:
     lake = open_lake(arguments)
-    frames = {
-        "spans": lake.spans(),
-        "traces": lake.traces(),
-        "exchanges": lake.exchanges(),
-        "runs": lake.records("runs"),
-    }
     try:
-        answer = pl.SQLContext(frames=frames).execute(arguments.query, eager=True)
+        answer = lake.answer(lambda: _ask(lake, arguments.query))
     except PolarsError as error:
         raise QueryError(f"cannot answer: {str(error).splitlines()[0]}") from error
     if arguments.json:
@@ -67,6 +61,16 @@ def _sql(arguments: argparse.Namespace) -> None:
         answer.columns,
         [[_short(value) for value in row] for row in answer.iter_rows()],
     )
+
+
+def _ask(lake: Lake, query: str) -> pl.DataFrame:
+    frames = {
+        "spans": lake.spans(),
+        "traces": lake.traces(),
+        "exchanges": lake.exchanges(),
+        "runs": lake.records("runs"),
+    }
+    return pl.SQLContext(frames=frames).execute(query, eager=True)
 
 
 def _columns_of(names: list[str]) -> list[schema.Column]:
@@ -85,7 +89,8 @@ def _export(arguments: argparse.Namespace) -> None:
     suffix = arguments.file.suffix
     if suffix not in {".parquet", ".jsonl"}:
         raise ConfigError(f"cannot write {arguments.file.name!r}: name it *.parquet or *.jsonl")
-    spans = _wanted(open_lake(arguments), arguments)
+    lake = open_lake(arguments)
+    spans = lake.answer(lambda: _wanted(lake, arguments))
     if spans.is_empty():
         raise NotInLake("no span matches, nothing was written: `tracelake ls` lists the traces")
     try:

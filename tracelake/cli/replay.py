@@ -167,7 +167,9 @@ def _target(lake: Lake, arguments: argparse.Namespace) -> tuple[str, str | None,
     """Trace, span and edit that a command names; a checkpoint brings its own edit."""
     target, trace_id, edit = arguments.target, arguments.trace, read_edit(arguments)
     if trace_id is None:
-        known = lake.traces().select("trace_id").collect()["trace_id"].to_list()
+        known = lake.answer(lambda: lake.traces().select("trace_id").collect())[
+            "trace_id"
+        ].to_list()
         matches = [one for one in known if one == target or one.startswith(target)]
         if target in matches or len(matches) == 1:
             return (target if target in matches else matches[0]), None, edit
@@ -252,7 +254,8 @@ def _show_end(lake: Lake, plan: ForkPlan, state: ForkState) -> None:
         note(f"tracelake: {len(unused)} recorded calls were not repeated")
     for change in state.result.get("files") or []:
         note(f"tracelake: {change['status']} {change['path']}")
-    if not lake.traces().filter(trace_id=plan.run_id).collect().is_empty():
+    found = lake.answer(lambda: lake.traces().filter(trace_id=plan.run_id).collect())
+    if not found.is_empty():
         print(plan.run_id)
         note(f"tracelake: `tracelake compare {plan.request.trace_id} {plan.run_id}` shows more")
 
@@ -304,7 +307,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _side(lake: Lake, wanted: str) -> Side:
-    rows = lake.traces().select("trace_id").collect()["trace_id"].to_list()
+    rows = lake.answer(lambda: lake.traces().select("trace_id").collect())["trace_id"].to_list()
     found = [one for one in rows if one == wanted] or [r for r in rows if r.startswith(wanted)]
     if len(found) != 1:
         problem = "several traces start with" if found else "no trace"

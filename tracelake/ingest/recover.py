@@ -24,21 +24,23 @@ def read_recent(lake: Lake, now: datetime) -> list[tuple[Exchange, bool]]:
     import polars as pl
 
     since = now - REMEMBER
-    frame = (
-        lake.exchanges()
-        .filter(
-            (pl.col("date") >= since.astimezone(UTC).date()) & (pl.col("start_time") >= since)
-            | pl.col("outcome").eq("running")
+    frame = lake.answer(
+        lambda: (
+            lake.exchanges()
+            .filter(
+                (pl.col("date") >= since.astimezone(UTC).date()) & (pl.col("start_time") >= since)
+                | pl.col("outcome").eq("running")
+            )
+            .sort("start_time")
+            .collect()
         )
-        .sort("start_time")
-        .collect()
     )
     return [_exchange(row) for row in frame.iter_rows(named=True)]
 
 
 def name_of_run(lake: Lake, run_id: str) -> str | None:
     """What a recorded run is called, None where no run of that id was recorded."""
-    rows = lake.records("runs").filter(run_id=run_id).select("name").collect()
+    rows = lake.answer(lambda: lake.records("runs").filter(run_id=run_id).select("name").collect())
     return rows["name"][0] if rows.height else None
 
 

@@ -55,10 +55,12 @@ def reindex(
     """
     import polars as pl
 
-    wanted = lake.exchanges().filter(pl.col("end_time").is_not_null())
-    if since is not None:
-        wanted = wanted.filter(pl.col("date") >= since)
-    keys = wanted.select("span_id", "date", "start_time").sort("start_time", "span_id").collect()
+    def wanted() -> pl.LazyFrame:
+        ended = lake.exchanges().filter(pl.col("end_time").is_not_null())
+        return ended if since is None else ended.filter(pl.col("date") >= since)
+
+    key = ("span_id", "date", "start_time")
+    keys = lake.answer(lambda: wanted().select(key).sort("start_time", "span_id").collect())
     pipeline = Pipeline(
         inference=(inference := Inference()),
         append=lake.append,
@@ -70,13 +72,12 @@ def reindex(
     def read() -> Iterator[tuple[Exchange, bool]]:
         for start in range(0, keys.height, BATCH_ROWS):
             batch = keys.slice(start, BATCH_ROWS)
-            rows = (
-                wanted.filter(
-                    pl.col("date").is_in(batch["date"].unique().to_list()),
-                    pl.col("span_id").is_in(batch["span_id"].to_list()),
-                )
-                .sort("start_time", "span_id")
-                .collect()
+            these = (
+                pl.col("date").is_in(batch["date"].unique().to_list()),
+                pl.col("span_id").is_in(batch["span_id"].to_list()),
+            )
+            rows = lake.answer(
+                lambda these=these: wanted().filter(*these).sort("start_time", "span_id").collect()
             )
             for row in rows.iter_rows(named=True):
                 yield exchange_of_row(row), False

@@ -103,9 +103,15 @@ def settle(lake: Lake, trace_id: str, timeout_s: float = SETTLE_TIMEOUT_S) -> di
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        rows = lake.traces().filter(trace_id=trace_id).collect().rows(named=True)
+        found = lake.answer(lambda: lake.traces().filter(trace_id=trace_id).collect())
+        rows = found.rows(named=True)
         if (rows and rows[0]["status"] != "running") or time.monotonic() > deadline:
             return rows[0] if rows else None
-        if not rows and lake.exchanges().filter(run_id=trace_id).head(1).collect().is_empty():
+        if not rows and not _has_exchanges(lake, trace_id):
             return None
         time.sleep(0.1)
+
+
+def _has_exchanges(lake: Lake, run_id: str) -> bool:
+    found = lake.answer(lambda: lake.exchanges().filter(run_id=run_id).head(1).collect())
+    return not found.is_empty()

@@ -39,7 +39,8 @@ class Side:
 
 def read_side(lake: Lake, trace_id: str) -> Side | None:
     """One side of a comparison; None while the trace has no spans."""
-    rows = lake.traces().filter(trace_id=trace_id).collect().rows(named=True)
+    found = lake.answer(lambda: lake.traces().filter(trace_id=trace_id).collect())
+    rows = found.rows(named=True)
     spans = spans_of(lake, trace_id)
     if not rows or not spans:
         return None

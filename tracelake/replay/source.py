@@ -44,7 +44,8 @@ def read_recording(lake: Lake, trace_id: str) -> Recording:
     Raises:
         NotInLake: The lake holds no exchanges of that trace.
     """
-    rows = lake.exchanges().filter(trace_id=trace_id).collect().rows(named=True)
+    found = lake.answer(lambda: lake.exchanges().filter(trace_id=trace_id).collect())
+    rows = found.rows(named=True)
     if not rows:
         raise NotInLake(
             f"trace {trace_id} has no recorded exchanges: only traces that came through the relay "
@@ -68,8 +69,8 @@ def spans_of(lake: Lake, trace_id: str) -> list[dict[str, Any]]:
 
 def find_run(lake: Lake, trace_id: str) -> RunRecord | None:
     """The recorded run of a trace, or None."""
-    rows = lake.traces().filter(trace_id=trace_id).select("run_id").collect().rows()
-    run_id = (rows[0][0] if rows else None) or trace_id
+    rows = lake.answer(lambda: lake.traces().filter(trace_id=trace_id).select("run_id").collect())
+    run_id = (rows[0, 0] if rows.height else None) or trace_id
     found = lake.records("runs").filter(run_id=run_id).collect().rows(named=True)
     return RunRecord.from_row(found[0]) if found else None
 
@@ -96,10 +97,11 @@ def find_trace_of(lake: Lake, span_id: str, trace_id: str | None = None) -> str:
         NotInLake: There is no such span.
         ConfigError: Several traces have a span of that id and none was named.
     """
-    spans = lake.spans().filter(span_id=span_id)
-    if trace_id is not None:
-        spans = spans.filter(trace_id=trace_id)
-    found = spans.select("trace_id").unique().collect()["trace_id"].to_list()
+    wanted = (
+        {"span_id": span_id} if trace_id is None else {"span_id": span_id, "trace_id": trace_id}
+    )
+    rows = lake.answer(lambda: lake.spans().filter(**wanted).select("trace_id").unique().collect())
+    found = rows["trace_id"].to_list()
     if not found:
         raise NotInLake(f"no span {span_id!r} in this lake: `tracelake show TRACE --json` has them")
     if len(found) > 1:

@@ -49,16 +49,18 @@ def read_tool_calls(lake: Lake, record: RunRecord, trace_id: str) -> list[ToolCa
 
     first = record.start_time.date()
     last = (record.end_time or record.start_time + timedelta(days=7)).date()
-    rows = (
-        lake.spans()
-        .filter(
-            pl.col("date").is_between(first, last),
-            (pl.col("run_id") == record.run_id) | (pl.col("trace_id") == trace_id),
-            pl.col("kind") == "tool",
-            pl.col("attributes").str.contains('"replay"', literal=True),
+    rows = lake.answer(
+        lambda: (
+            lake.spans()
+            .filter(
+                pl.col("date").is_between(first, last),
+                (pl.col("run_id") == record.run_id) | (pl.col("trace_id") == trace_id),
+                pl.col("kind") == "tool",
+                pl.col("attributes").str.contains('"replay"', literal=True),
+            )
+            .sort("start_time", "span_id")
+            .collect()
         )
-        .sort("start_time", "span_id")
-        .collect()
     )
     found: list[ToolCall] = []
     for row in rows.iter_rows(named=True):

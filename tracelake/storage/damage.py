@@ -38,6 +38,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _MAGIC = b"PAR1"
+#: Where the errors of engines come from that need not be installed.
+_ENGINES = frozenset({"duckdb", "_duckdb", "pyspark", "py4j"})
 
 
 def answer(stores: Sequence[DeltaStore], ask: Callable[[], T]) -> T:
@@ -126,6 +128,8 @@ def _may_be_damage(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in {None, errno.EIO}
     kinds = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException)
+    if type(error).__module__.split(".")[0] in _ENGINES:
+        return True
     return isinstance(error, kinds) and not isinstance(error, pl.exceptions.ColumnNotFoundError)
 
 
