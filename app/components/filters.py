@@ -108,7 +108,7 @@ def render_filters(facets: Facets) -> TraceFilter:
         text=text.strip() or None,
     )
     if not wanted.is_empty:
-        bar.button("Clear filters", icon=":material/close:", type="tertiary", on_click=clear)
+        bar.button("Clear all", icon=":material/close:", type="tertiary", on_click=clear)
     return wanted
 
 

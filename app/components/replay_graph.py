@@ -32,18 +32,18 @@ _CSS = """
 .tl-merged-scroll { overflow: auto; max-height: 640px; border: 1px solid #8883;
   border-radius: 8px; }
 .tl-merged svg { display: block; }
-.tl-merged text { font: 12px system-ui, sans-serif; text-anchor: middle;
+.tl-merged text { font: 12px var(--st-font, system-ui, sans-serif); text-anchor: middle;
   dominant-baseline: central; }
 .tl-merged text.beside { text-anchor: start; font-weight: 600;
   fill: var(--st-text-color, currentColor); }
 .tl-merged .edge { fill: none; }
 .tl-merged .node { cursor: pointer; }
-.tl-merged .same { opacity: .45; }
+.tl-merged .same { opacity: .55; }
 .tl-merged .under { fill: var(--st-background-color, #fff); stroke: none; }
 .tl-merged .only_before { opacity: .8; }
 .tl-merged .lane { fill: #8881; stroke: #8883; }
 .tl-merged .chosen { filter: drop-shadow(0 0 6px #3b82f6); }
-.tl-merged { color: var(--st-text-color); font-family: system-ui, sans-serif; }
+.tl-merged { color: var(--st-text-color); font-family: var(--st-font, system-ui, sans-serif); }
 .tl-merged-legend { display: flex; gap: 1.2rem; font-size: 13px; padding: .2rem 0 .5rem; }
 .tl-merged-legend i { display: inline-block; width: 14px; height: 14px; border: 3px solid;
   border-radius: 4px; margin-right: .4rem; vertical-align: -2px; }
@@ -182,7 +182,8 @@ def _node(
     colour = STATUS[of][0]
     x, y, w, h = node["x"], node["y"], style.width, style.height
     attributes = (
-        f'fill="{style.fill[0]}" stroke="{colour}" stroke-width="{1.5 if of == "same" else 4}"'
+        f'style="fill:light-dark({",".join(style.fill)})" stroke="{colour}" '
+        f'stroke-width="{1.5 if of == "same" else 4}"'
     )
     if of == "only_before":
         attributes += ' stroke-dasharray="7 4"'
@@ -206,7 +207,8 @@ def _node(
     if style.label == "right":
         text = f'<text class="beside" x="{x + w / 2 + 8}" y="{y}">{escape(shown)}</text>'
     else:
-        text = f'<text x="{x}" y="{y}" fill="{style.text[0]}">{escape(shown)}</text>'
+        fill = f"fill:light-dark({','.join(style.text)})"
+        text = f'<text x="{x}" y="{y}" style="{fill}">{escape(shown)}</text>'
     mark = " chosen" if chosen == span_id else ""
     title = escape(f"{STATUS[of][1]}: {label}")
     row = f'data-row="{escape(span_id)}" tabindex="0" role="button"'

@@ -39,12 +39,22 @@ _STATUS = {
     "failed": ("red", "failed"),
 }
 
+_CALL_COLUMNS: dict[str, Any] = {
+    "call": st.column_config.NumberColumn("Call", width=60),
+    "answered": st.column_config.TextColumn("Answered", width=90, help="How it was answered"),
+    "repeats span": st.column_config.TextColumn("Repeats span", width=240),
+    "alike": st.column_config.TextColumn("Alike", width=70, alignment="right"),
+    "difference": st.column_config.TextColumn("Difference", width="large"),
+}
+
 
 def render_progress(state: ForkState) -> None:
     """Status and counts, and a button to cancel while it runs."""
     colour, words = _STATUS.get(state.status, ("gray", state.status))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f":{colour}-badge[{words}]")
+        if state.counts:
+            st.caption("Calls:", width="content")
         for level, (badge, meaning) in LEVELS.items():
             if count := state.counts.get(level):
                 st.markdown(f":{badge}-badge[{level} {count}]", help=meaning)
@@ -77,10 +87,7 @@ def render_calls(state: ForkState) -> None:
             hide_index=True,
             height="content" if len(state.calls) <= _ROWS_SHOWN else 460,
             key="replay-calls",
-            column_config={
-                name: st.column_config.Column(width="small")
-                for name in ("call", "answered", "alike")
-            },
+            column_config=_CALL_COLUMNS,
         )
     else:
         st.caption("It made no model call." if state.is_over else "No call yet.")

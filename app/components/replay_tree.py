@@ -47,7 +47,7 @@ def render_tree(trace_id: str) -> str | None:
         [_NEW, *known],
         default=wanted or _NEW,
         required=True,
-        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or one[:8],
+        format_func=lambda one: "New fork" if one == _NEW else labels.get(one) or _unlisted(one),
         key=f"replay-fork-{trace_id}-{wanted}",
     )
     fork_id = None if chosen == _NEW else chosen
@@ -55,6 +55,12 @@ def render_tree(trace_id: str) -> str | None:
         state.set_params(fork=fork_id)
         st.rerun()
     return fork_id
+
+
+def _unlisted(fork_id: str) -> str:
+    """A fork that is not recorded yet, or never will be."""
+    known = forks.state_of(fork_id)
+    return "▲ did not start" if known is None or known.is_over else "◌ starting"
 
 
 def _label(number: int, record: RunRecord, family: list[RunRecord]) -> str:
@@ -66,4 +72,4 @@ def _label(number: int, record: RunRecord, family: list[RunRecord]) -> str:
     edit = fork.get("edit") or {}
     edited = next((word for key, word in _EDITS.items() if edit.get(key) is not None), "as it was")
     kind = "conversation, " if fork.get("kind") == "conversation" else ""
-    return f"{mark} {number}{of} · {kind}{edited} · {record.start_time:%H:%M:%S}"
+    return f"{mark} {number}{of} · {kind}{edited} · {record.start_time:%H:%M:%S} UTC"

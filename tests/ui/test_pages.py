@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from app import guide, navigation, service
 from app.routes import guard
 from tests.ui.conftest import ROOT, TIMEOUT_S, add_trace
+from tracelake.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,21 @@ def test_connect_without_a_collector_offers_to_start_it(open_page: Callable[...,
     page = open_page("connect")
     assert "not running" in page.error[0].value
     assert any(button.label == "Start the collector" for button in page.button)
+
+
+def test_a_demo_that_does_not_start_says_why(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page stays, with one line that tells what to do."""
+
+    def fail() -> str:
+        raise LakeError("the demo did not start: no port is free")
+
+    monkeypatch.setattr(service, "start_demo", fail)
+    page = open_page("connect")
+    _field(page.button, "Run the demo").click().run()
+    assert not page.exception
+    assert [error.value for error in page.error][-1] == "the demo did not start: no port is free"
 
 
 @pytest.mark.parametrize("is_filled", [False, True])

@@ -1,0 +1,71 @@
+"""The Replay page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlit.testing.v1 import AppTest
+
+    from tracelake.lake import Lake
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def _button(page: AppTest, label: str) -> Any:
+    (one,) = (button for button in page.button if button.label == label)
+    return one
+
+
+def test_an_empty_lake_offers_the_demo(open_page: Callable[..., AppTest]) -> None:
+    """Without a trace there is nothing to rerun, and the page says how to get one."""
+    page = open_page("replay")
+    assert "Nothing recorded yet" in page.markdown[0].value
+    assert [button.label for button in page.button] == ["Run the demo", "Connect a program"]
+
+
+def test_the_run_of_the_url_is_chosen_and_named_with_its_zone(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A link opens its run; the page says what a rerun is before anything is started."""
+    page = open_page("replay", trace="good")
+    run = page.selectbox[0]
+    assert run.value == "good"
+    assert "Task good · 20 Nov 10:00:00 UTC · good" in run.options
+    assert any("Each rerun is a new trace" in caption.value for caption in page.caption)
+
+
+def test_a_run_without_a_command_can_only_be_talked_through_after_an_edit(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """What cannot be done is said, with the way to make it possible; the edit frees the button."""
+    page = open_page("replay", trace="good", span="call")
+    assert "`tracelake run -- CMD`" in page.info[0].value
+    assert _button(page, "Replay the conversation").disabled
+    answer = next(area for area in page.text_area if area.label == "Answer of this step")
+    answer.set_value("Did something else.").run()
+    assert not page.exception
+    assert not _button(page, "Replay the conversation").disabled
+
+
+def test_a_run_without_a_model_call_says_so(open_page: Callable[..., AppTest], lake: Lake) -> None:
+    """A trace of tools alone has no step that could be run again."""
+    lake.append({"event_type": "tool_call", "trace_id": "tools", "span_id": "one",
+                 "timestamp": "2026-11-22T10:00:00.000000Z", "agent_name": "coder",
+                 "data": {"tool_name": "grep", "result": "3 hits"}})  # fmt: skip
+    page = open_page("replay", trace="tools")
+    assert "no model call" in page.info[0].value
+
+
+def test_a_link_to_a_fork_that_is_gone_opens_the_form(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A stale link is no error: the newest run can be forked, and the URL names it."""
+    page = open_page("replay", fork="nope")
+    assert not page.error
+    assert page.query_params["trace"] == "live"
+    assert "fork" not in page.query_params
