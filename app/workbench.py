@@ -10,8 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app import data, service, state
-from tracelake.playground.draft import Draft, changes, draft_of, scratch
-from tracelake.playground.fields import Field, as_list, new_message, with_field
+from tracelake.playground.draft import PLAIN_PARAMETERS, Draft, changes, draft_of, scratch
+from tracelake.playground.fields import (
+    Field,
+    as_list,
+    fields_of,
+    from_json,
+    new_message,
+    with_field,
+)
 from tracelake.playground.provider import headers_to_repeat, sdk_of
 from tracelake.playground.record import Origin
 from tracelake.playground.switching import DEFAULT_MODEL, Switched, returned, switched
@@ -57,6 +64,7 @@ class Workbench:
         is_submitted: Whether a test was asked for from within an editor.
         values: What to put in the place of `{{variables}}`, by name.
         headers: Request headers of the recorded call that are sent again to its format.
+        drawn: What the page shows of the draft outside of the editors; None while it is drawn.
     """
 
     span: dict[str, Any] | None
@@ -71,6 +79,8 @@ class Workbench:
     is_submitted: bool = False
     values: dict[str, str] = field(default_factory=dict[str, str])
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    drawn: tuple[object, ...] | None = None
+    _pieces: dict[int, tuple[Field, ...]] = field(default_factory=dict[int, tuple[Field, ...]])
 
     @property
     def stamp(self) -> str:
@@ -105,13 +115,49 @@ class Workbench:
         return self.headers if is_same else {}
 
     @property
+    def shown_elsewhere(self) -> tuple[object, ...]:
+        """What the page shows of the draft outside of the editors."""
+        messages = as_list(self.draft.api, self.draft.messages)
+        edited = tuple(n for n in range(len(messages)) if self.is_message_edited(n))
+        return self.edits, edited, self.variables, self.revision, self.is_submitted
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the page would show something else outside of the editors than it does."""
+        return self.drawn is not None and self.drawn != self.shown_elsewhere
+
+    @property
     def is_running(self) -> bool:
         """Whether a test is under way."""
         return any(trial.outcome().is_running for trial in self.trials)
 
-    def edit(self, **values: Any) -> None:
-        """Take a value from an editor that shows it already."""
-        self.draft = self.draft.edited(**values)
+    def edit_system(self, text: str) -> None:
+        """Take the system prompt from its editor, which shows it already."""
+        self.draft = self.draft.edited(system=text)
+
+    def edit_tools(self, text: str) -> None:
+        """Take the tool definitions from their editor.
+
+        Raises:
+            ValueError: The text is no JSON list; says why.
+        """
+        value = from_json(text, "tools", kind=list)
+        # an emptied list is sent as no key at all, which every provider takes
+        self.draft = self.draft.edited(
+            tools=value or (None if self.base.tools else self.base.tools)
+        )
+
+    def edit_other_parameters(self, text: str) -> None:
+        """Take the parameters without a control of their own from their editor.
+
+        Raises:
+            ValueError: The text is no JSON object, or names what has a control; says why.
+        """
+        value = from_json(text, "parameters", kind=dict)
+        if twice := next((name for name in value if name in PLAIN_PARAMETERS), None):
+            raise ValueError(f"{twice} has a field of its own, beside the model")
+        plain = {k: v for k, v in self.draft.parameters.items() if k in PLAIN_PARAMETERS}
+        self.draft = self.draft.edited(parameters={**plain, **value})
 
     def submit(self) -> None:
         """Ask for a test; the page sends it once every editor has given its text."""
@@ -121,6 +167,7 @@ class Workbench:
         """Take a draft that the editors do not show yet."""
         self.draft = draft
         self.revision += 1
+        self._pieces.clear()
 
     def switch(self, wanted: DraftApi) -> None:
         """Take the draft to another format, or back to one that it came from.
@@ -170,18 +217,28 @@ class Workbench:
         before = as_list(self.base.api, self.base.messages)
         return len(now) == len(before) and now[index] != before[index]
 
+    def pieces(self, index: int) -> tuple[Field, ...]:
+        """The pieces of one message, the same ones until the editors must show other values.
+
+        An edit may change what a message would be taken apart into; its editors stay.
+        """
+        message = as_list(self.draft.api, self.draft.messages)[index]
+        known = self._pieces.get(index) or fields_of(message)
+        self._pieces[index] = tuple(piece.of(message) for piece in known)
+        return self._pieces[index]
+
     def edit_field(self, index: int, piece: Field, value: str) -> None:
-        """Set one piece of one message.
+        """Take one piece of one message from its editor.
 
         Raises:
             ValueError: The piece is JSON and the value is none.
         """
         if isinstance(self.draft.messages, str):
-            self.edit(messages=value)
+            self.draft = self.draft.edited(messages=value)
             return
         messages = list(self.draft.messages)
-        messages[index] = with_field(messages[index], piece, value)
-        self.edit(messages=messages)
+        messages[index] = with_field(messages[index], piece.of(messages[index]), value)
+        self.draft = self.draft.edited(messages=messages)
 
     def add_message(self, role: str = "user") -> None:
         """Add an empty message at the end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -11,8 +10,8 @@ from app import data, navigation, state, workbench
 from app.components import answers, editor, text
 from app.components.diff import render_diff
 from app.components.follow_up import render_follow_up
-from app.components.send_panel import is_asked, render_send, scratch_format
-from app.components.text_editor import has_news
+from app.components.send_panel import render_send, scratch_format
+from app.components.text_editor import after_edits
 from tracelake.errors import NotInLake, QueryError
 from tracelake.playground.record import as_span
 from tracelake.playground.snippets import as_curl, as_python
@@ -36,55 +35,32 @@ def main() -> None:
     bench = find_bench()
     if bench is None:
         return
+    bench.drawn = None
     heading = st.container()
-    run = _Run()
-    if is_wide() and not has_news():
+    if is_wide():
         right = st.container()
     else:
         left, right = st.columns([1, 1.1], gap="medium")
         with left:
-            render_editors(bench, run)
-        if is_wide():
-            # the last keys before the editors went away are taken in
-            st.rerun()
+            render_editors(bench)
     with right:
         if render_send(bench):
             bench.first_shown = len(all_tests(bench)) - bench.round_size + 1
             st.rerun()
         with heading:
-            # drawn last: the editors below say what was edited
+            # drawn last: the settings above may have been edited
             render_heading(bench)
         st.fragment(render_results, run_every=POLL_S if bench.is_running else None)(bench)
-    run.shown = _shown_elsewhere(bench)
+    bench.drawn = bench.shown_elsewhere
 
 
-@dataclass(slots=True)
-class _Run:
-    """What one run of the whole page showed of the draft outside of the editors."""
-
-    shown: tuple[object, ...] | None = None
-
-
-@st.fragment
-def render_editors(bench: workbench.Workbench, run: _Run) -> None:
-    """The editors of the call.
-
-    What is typed into one is taken in by these alone, so that typing is not held up; the rest of
-    the page is drawn again only when it would show something else.
-    """
+def render_editors(bench: workbench.Workbench) -> None:
+    """The editors of the call, each taking in by itself what is typed into it."""
     editor.reserve_places(bench)
     editor.render_system(bench)
     editor.render_messages(bench)
     editor.render_tools(bench)
     editor.render_parameters(bench)
-    is_stale = run.shown is not None and run.shown != _shown_elsewhere(bench)
-    if is_stale or (run.shown is not None and is_asked()):
-        st.rerun(scope="app")
-
-
-def _shown_elsewhere(bench: workbench.Workbench) -> tuple[object, ...]:
-    compared = bench.draft if state.get("results") in _TABS[1:] else None
-    return bench.edits, bench.variables, bench.revision, bench.is_submitted, compared
 
 
 def is_wide() -> bool:
@@ -152,7 +128,7 @@ def render_edits(bench: workbench.Workbench) -> None:
             type="tertiary",
             help=f"Take the edit of {text.plain(name)} back",
             key=f"undo-{name}",
-            on_click=bench.reset_part if is_part else bench.reset_parameter,
+            on_click=after_edits(bench.reset_part if is_part else bench.reset_parameter),
             args=(name,),
         )
     if len(edits) > _EDITS:
@@ -163,14 +139,14 @@ def render_edits(bench: workbench.Workbench) -> None:
             icon=":material/restart_alt:",
             type="tertiary",
             help="Take every edit back, the format too",
-            on_click=bench.reset,
+            on_click=after_edits(bench.reset),
             key="reset-all",
         )
 
 
 def render_results(bench: workbench.Workbench) -> None:
     """Answers, the prompt's differences, and every test so far."""
-    if has_news():
+    if bench.is_outdated:
         # of an editor and a tab used at once, Streamlit draws the tab's part alone
         st.rerun(scope="app")
     tests = all_tests(bench)
@@ -191,9 +167,10 @@ def render_results(bench: workbench.Workbench) -> None:
             render_tests(bench, tests)
     if code.open:
         with code:
-            render_code(bench.draft)
+            render_code(bench)
 
 
+@st.fragment
 def render_prompt_changes(bench: workbench.Workbench) -> None:
     """The call as it was recorded beside the call as it would be sent."""
     title = "Recorded" if bench.span is not None else "At first"
@@ -204,14 +181,16 @@ def render_prompt_changes(bench: workbench.Workbench) -> None:
         answers.prompt_text(_as_span(bench.draft)),
         titles=(title, "Edited"),
         key="prompt-changes",
+        is_followed=True,
     )
 
 
-def render_code(draft: Draft) -> None:
+@st.fragment
+def render_code(bench: workbench.Workbench) -> None:
     """The call to paste elsewhere."""
     for title, source, language in (
-        ("Python", as_python(draft), "python"),
-        ("cURL", as_curl(draft), "bash"),
+        ("Python", as_python(bench.draft), "python"),
+        ("cURL", as_curl(bench.draft), "bash"),
     ):
         st.caption(title)
         # highlighting a long text would hold up the whole page

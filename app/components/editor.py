@@ -6,17 +6,19 @@ the last good value.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
 from app.components import text
-from app.components.text_editor import render_text_editor, reserve_heights
+from app.components.text_editor import after_edits, render_text_editor, reserve_heights
 from tracelake.playground.draft import MAX_TOKENS_KEY, PLAIN_PARAMETERS
-from tracelake.playground.fields import ROLES, as_list, dump, fields_of, role_of
+from tracelake.playground.fields import ROLES, as_list, dump, role_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.workbench import Workbench
     from tracelake.playground.fields import Field
 
@@ -31,17 +33,21 @@ def render_system(bench: Workbench) -> None:
     """The system prompt."""
     with st.container(key="edit-system", gap="xsmall"):
         title = st.container()
-        value = render_text_editor(
-            "System prompt",
-            bench.draft.system,
-            key="system",
-            revision=bench.stamp,
-            on_submit=bench.submit,
-            placeholder="Who the model is and how it should work",
-        )
-        bench.edit(system=value)
+        _render_system_text(bench)
         with title:
             _title(bench, "System prompt", "system")
+
+
+@st.fragment
+def _render_system_text(bench: Workbench) -> None:
+    _render_editor(
+        bench,
+        "System prompt",
+        bench.draft.system,
+        key="system",
+        take=bench.edit_system,
+        placeholder="Who the model is and how it should work",
+    )
 
 
 def render_messages(bench: Workbench) -> None:
@@ -60,7 +66,7 @@ def render_messages(bench: Workbench) -> None:
         "Add message",
         icon=":material/add:",
         type="tertiary",
-        on_click=bench.add_message,
+        on_click=after_edits(bench.add_message),
         key="add-message",
     )
     with title:
@@ -70,8 +76,8 @@ def render_messages(bench: Workbench) -> None:
 def reserve_places(bench: Workbench) -> None:
     """Keep the place of the editors until they are there, so that nothing jumps then."""
     texts = {"system": bench.draft.system}
-    for index, message in enumerate(as_list(bench.draft.api, bench.draft.messages)):
-        for number, piece in enumerate(fields_of(message)):
+    for index in range(len(as_list(bench.draft.api, bench.draft.messages))):
+        for number, piece in enumerate(bench.pieces(index)):
             texts[f"piece-{index}-{number}"] = piece.value
     reserve_heights(texts)
 
@@ -81,26 +87,16 @@ def render_tools(bench: Workbench) -> None:
     count = len(bench.draft.tools or [])
     with st.expander(f"Tools · {text.plural(count, 'definition')}", key="edit-tools"):
         title = st.container()
-        value = _json_area(bench, "Tools", bench.draft.tools or [])
-        if isinstance(value, list):
-            # an emptied list is sent as no key at all, which every provider takes
-            bench.edit(tools=value or (None if bench.base.tools else bench.base.tools))
-        else:
-            st.error("Tools are a JSON list of definitions.")
+        _render_json(bench, "Tools", bench.draft.tools or [], bench.edit_tools)
         with title:
             _title(bench, "Definitions as sent", "tools")
 
 
 def render_parameters(bench: Workbench) -> None:
     """Parameters without a control of their own, as JSON."""
-    plain = {key: v for key, v in bench.draft.parameters.items() if key in PLAIN_PARAMETERS}
     rest = {key: v for key, v in bench.draft.parameters.items() if key not in PLAIN_PARAMETERS}
     with st.expander(f"Other parameters · {len(rest)}", key="edit-parameters"):
-        value = _json_area(bench, "Other parameters", rest)
-        if not isinstance(value, dict):
-            st.error("Parameters are a JSON object.")
-        elif value != rest:
-            bench.edit(parameters={**plain, **value})
+        _render_json(bench, "Other parameters", rest, bench.edit_other_parameters)
 
 
 def render_settings(bench: Workbench) -> None:
@@ -175,7 +171,7 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
                     type="tertiary",
                     help="Take the edits of this message back",
                     key=f"undo-message-{stamp}",
-                    on_click=bench.reset_message,
+                    on_click=after_edits(bench.reset_message),
                     args=(index,),
                 )
             for icon, tip, by in (
@@ -189,7 +185,7 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
                     help=tip,
                     key=f"move-{by}-{stamp}",
                     disabled=not 0 <= index + by < count,
-                    on_click=bench.move_message,
+                    on_click=after_edits(bench.move_message),
                     args=(index, by),
                 )
             st.button(
@@ -198,10 +194,10 @@ def _render_message(bench: Workbench, index: int, message: Any, count: int) -> N
                 type="tertiary",
                 help="Remove this message",
                 key=f"remove-{stamp}",
-                on_click=bench.remove_message,
+                on_click=after_edits(bench.remove_message),
                 args=(index,),
             )
-        for number, piece in enumerate(fields_of(message)):
+        for number, piece in enumerate(bench.pieces(index)):
             _render_piece(bench, index, piece, f"{index}-{number}")
 
 
@@ -225,40 +221,80 @@ def _render_role(bench: Workbench, index: int, message: Any, stamp: str) -> None
         st.rerun()
 
 
+@st.fragment
 def _render_piece(bench: Workbench, index: int, piece: Field, place: str) -> None:
     if piece.label != "text":
         st.caption(piece.label)
-    value = render_text_editor(
+    _render_editor(
+        bench,
         f"Message {index + 1} {piece.label}",
         piece.value,
         key=f"piece-{place}",
-        revision=bench.stamp,
-        on_submit=bench.submit,
+        take=partial(bench.edit_field, index, piece),
         language="json" if piece.kind == "json" else "markdown",
     )
-    try:
-        bench.edit_field(index, piece, value)
-    except ValueError as error:
-        st.error(f"{str(error)[:1].upper()}{str(error)[1:]}. The last valid value is kept.")
 
 
-def _json_area(bench: Workbench, label: str, value: Any) -> Any:
-    shown = dump(value)
-    typed = render_text_editor(
+@st.fragment
+def _render_json(bench: Workbench, label: str, value: Any, take: Callable[[str], object]) -> None:
+    key = label.lower().replace(" ", "-")
+    _render_editor(bench, label, dump(value), key=key, take=take, language="json")
+
+
+def _render_editor(
+    bench: Workbench,
+    label: str,
+    value: str,
+    *,
+    key: str,
+    take: Callable[[str], object],
+    language: Literal["markdown", "json"] = "markdown",
+    placeholder: str = "",
+) -> None:
+    """An editor of what may be refused; what is refused is said beside it.
+
+    Args:
+        bench: Of the call.
+        label: Name of the editor.
+        value: What it shows at first.
+        key: Of the editor.
+        take: Takes a text; raises ValueError where it cannot.
+        language: For highlighting.
+        placeholder: Shown while it is empty.
+    """
+    stamp = bench.stamp
+    text = render_text_editor(
         label,
-        shown,
-        key=label.lower().replace(" ", "-"),
-        revision=bench.stamp,
+        value,
+        key=key,
+        revision=stamp,
+        # keys from before the editors must show other values are no edit of those
+        on_text=lambda typed: _try(take, typed) if bench.stamp == stamp else "",
         on_submit=bench.submit,
-        language="json",
+        language=language,
+        placeholder=placeholder,
     )
-    if typed == shown:
-        return value
+    if text != value and (problem := _try(take, text)):
+        st.error(f"{problem[:1].upper()}{problem[1:]}. The last valid value is kept.")
+    _settle(bench)
+
+
+def _try(take: Callable[[str], object], text: str) -> str:
+    """Take an edit; gives why it cannot be taken, empty where it was."""
     try:
-        return json.loads(typed)
-    except json.JSONDecodeError as error:
-        st.error(f"Not JSON: {error.msg} at line {error.lineno}, column {error.colno}.")
-        return value
+        take(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _settle(bench: Workbench) -> None:
+    """Draw the page again where it would show something else than it does.
+
+    What is typed into one editor is taken in by that alone, so that typing is not held up.
+    """
+    if bench.is_outdated:
+        st.rerun(scope="app")
 
 
 def _title(bench: Workbench, title: str, part: str) -> None:
@@ -274,7 +310,7 @@ def _title(bench: Workbench, title: str, part: str) -> None:
                 icon=":material/undo:",
                 type="tertiary",
                 key=f"reset-{part}",
-                on_click=bench.reset_part,
+                on_click=after_edits(bench.reset_part),
                 args=(part,),
             )
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import forks, state
 from app.components import text
-from app.components.diff import side_by_side
+from app.components.diff import render_chunks
 from app.components.replay_graph import render_graph
 from app.components.replay_progress import render_calls
 
@@ -23,6 +23,7 @@ _WORDS = {
     "only_before": "only before",
     "only_after": "only after",
 }
+_TITLES = ("Before", "After")
 _ROWS_SHOWN = 14
 _SHOWN = {
     "duration_ms": ("Latency", text.duration),
@@ -32,6 +33,19 @@ _SHOWN = {
     "cost_usd": ("Cost", text.cost),
 }
 _PARTS = {"input": "What it was given", "output": "What it answered", "calls": "Tools it called"}
+
+_SPAN_COLUMNS: dict[str, Any] = {
+    "status": st.column_config.TextColumn("Status", width=88),
+    "span": st.column_config.TextColumn("Span", width=190),
+    "agent": st.column_config.TextColumn("Agent", width=100),
+    "answered": st.column_config.TextColumn("Answered", width=78, help="How it was answered"),
+    "differs in": st.column_config.TextColumn("Differs in", width=100),
+    "tokens": st.column_config.TextColumn("Tokens", width=70, alignment="right"),
+    "cost": st.column_config.TextColumn("Cost", width=88, alignment="right"),
+    "latency": st.column_config.TextColumn("Latency", width=84, alignment="right"),
+    "before": st.column_config.TextColumn("Before", width=210),
+    "after": st.column_config.TextColumn("After", width=210),
+}
 
 
 def render_comparison(comparison: Comparison, fork: ForkState | None) -> None:
@@ -43,11 +57,9 @@ def render_comparison(comparison: Comparison, fork: ForkState | None) -> None:
         labels[3] = f"Files ({len(files)})"
     output, graph, table, changed, calls = st.tabs(labels, key="replay-tabs")
     with output:
-        if comparison.output_changed:
-            st.html(side_by_side(list(comparison.output), titles=("Before", "After")))
-        else:
+        if not comparison.output_changed:
             st.success("The final outputs are the same, word by word.")
-            st.html(side_by_side(list(comparison.output), titles=("Before", "After")))
+        render_chunks(comparison.output, titles=_TITLES, key="replay-output")
     with table:
         _table(comparison)
     with graph:
@@ -72,15 +84,15 @@ def _graph(comparison: Comparison) -> None:
     if row is None:
         st.caption("Click a node to compare the two spans word by word.")
     else:
-        _pair(comparison, row)
+        _pair(comparison, row, place="graph")
 
 
-def _pair(comparison: Comparison, row: Row) -> None:
+def _pair(comparison: Comparison, row: Row, *, place: str) -> None:
     differs = f": differs in {', '.join(row.parts)}" if row.parts else ""
     st.caption(f"{row.kind} {row.name} is {_WORDS[row.status]}{differs}")
     for part, chunks in forks.pair(comparison, row.before, row.after).items():
         st.markdown(f"**{_PARTS[part]}**")
-        st.html(side_by_side(chunks, titles=("Before", "After")))
+        render_chunks(chunks, titles=_TITLES, key=f"replay-{place}-{row.id}-{part}")
 
 
 def _figures(comparison: Comparison) -> None:
@@ -112,16 +124,13 @@ def _table(comparison: Comparison) -> None:
         selection_mode="single-row",
         key=f"replay-spans-{comparison.after_trace}-{only}",
         height="content" if len(rows) <= _ROWS_SHOWN else 460,
-        column_config={
-            name: st.column_config.TextColumn(alignment="right")
-            for name in ("tokens", "cost", "latency")
-        },
+        column_config=_SPAN_COLUMNS,
     )
     chosen = event["selection"]["rows"]
     if not chosen or chosen[0] >= len(rows):
         st.caption("Choose a row to compare the two spans word by word.")
         return
-    _pair(comparison, rows[chosen[0]])
+    _pair(comparison, rows[chosen[0]], place="table")
 
 
 def _cells(row: Row) -> dict[str, Any]:

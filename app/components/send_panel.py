@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 #: What stands in the control and in the URL, for each wire format.
 FORMATS: dict[str, DraftApi] = {"Messages": "messages", "Chat": "chat", "Responses": "responses"}
-_ASKED = "_test_asked"
 _TITLES = {
     "Messages": "Anthropic Messages",
     "Chat": "OpenAI Chat",
@@ -52,10 +51,10 @@ def render_send(bench: workbench.Workbench) -> bool:
         editor.render_settings(bench)
         editor.render_variables(bench)
         submitted, bench.is_submitted = bench.is_submitted, False
-        pressed = _render_button(bench)
+        _render_button(bench)
         for name, value in bench.headers_to_send.items():
             st.caption(f"Sent again as recorded: {text.plain(f'{name}: {value}')}")
-        if (pressed or submitted) and not bench.is_running:
+        if submitted and not bench.is_running:
             return _send(bench, choice, base_url=base_url, api_key=api_key, variants=variants)
     return False
 
@@ -115,7 +114,7 @@ def _render_access(bench: workbench.Workbench, choice: targets.Choice) -> tuple[
     return base_url, api_key
 
 
-def _render_button(bench: workbench.Workbench) -> bool:
+def _render_button(bench: workbench.Workbench) -> None:
     if bench.is_running:
         st.button(
             "Cancel",
@@ -124,7 +123,7 @@ def _render_button(bench: workbench.Workbench) -> bool:
             width="stretch",
             key="cancel",
         )
-        return False
+        return
     st.button(
         "Test Prompt",
         type="primary",
@@ -132,17 +131,9 @@ def _render_button(bench: workbench.Workbench) -> bool:
         shortcut="Mod+Enter",
         width="stretch",
         key="test",
-        on_click=state.put,
-        args=(_ASKED, True),
+        # a press that comes with the last keys may be told in a run that does not draw it
+        on_click=bench.submit,
     )
-    asked = is_asked()
-    state.drop(_ASKED)
-    return asked
-
-
-def is_asked() -> bool:
-    """Whether the button was pressed in a run that did not draw it, such as one of the editors'."""
-    return bool(state.get(_ASKED))
 
 
 def _send(

@@ -81,7 +81,7 @@ def test_an_edited_answer_is_followed_to_the_changed_output(
         dialog.get_by_role("button", name="Start").click()
         expect(page.get_by_text(re.compile(r"^edited 1$")).first).to_be_visible(timeout=90_000)
         expect(page.get_by_text(re.compile("^done$")).first).to_be_visible(timeout=90_000)
-        added = page.locator(".tl-diff ins").filter(has_text="somewhere else entirely")
+        added = page.locator(".tl-rows ins").filter(has_text="somewhere else entirely")
         expect(added.first).to_be_visible()
         page.get_by_role("tab", name="Graph").click()
         changed = page.locator(".tl-merged .node.changed")

@@ -92,7 +92,7 @@ def test_broken_json_is_said_and_not_sent(open_page: Callable[..., AppTest], fil
     """Tools that are no JSON are an error beside the editor; the call keeps its last good value."""
     page = open_page("playground", trace="good", span="call")
     _area(page, "Tools").set_value("[{oops").run()
-    assert "Not JSON" in page.error[0].value
+    assert "not JSON" in page.error[0].value
     assert not _edits(page)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from diff_match_patch import diff_match_patch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Op = Literal["same", "removed", "added"]
 _OPS: dict[int, Op] = {0: "same", -1: "removed", 1: "added"}
@@ -19,6 +19,9 @@ _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 _WORDS_MAX = 60_000
 _TIMEOUT_S = 0.8
 _LINES_TIMEOUT_S, _WORDS_TIMEOUT_S, _TIMEOUT_LEAST_S = 0.2, 0.5, 0.005
+#: So much that is the same is compared with what differs, so that words are not cut from it.
+_CONTEXT_CHARS = 1_000
+_CUTS = "\n ,"
 #: Private-use and supplementary code points stand for words; surrogates cannot.
 _FIRST_CODE, _SURROGATES, _AFTER_SURROGATES, _LAST_CODE = 1, 0xD800, 0xE000, 0x10FFFF
 
@@ -40,9 +43,56 @@ def word_diff(before: str, after: str) -> list[Chunk]:
     before, after = _canonical(before, after)
     if before == after:
         return [Chunk("same", before)] if before else []
+    head, tail = _shared_ends(before, after)
+    start, end = before[:head], before[len(before) - tail :]
+    before, after = before[head : len(before) - tail], after[head : len(after) - tail]
     if _fits(before, after):
-        return _compared(before, after, _words, _TIMEOUT_S)
-    return _refined(_compared(before, after, _lines, _LINES_TIMEOUT_S))
+        found = _compared(before, after, _words, _TIMEOUT_S)
+    else:
+        found = _refined(_compared(before, after, _lines, _LINES_TIMEOUT_S))
+    return _joined([Chunk("same", start), *found, Chunk("same", end)])
+
+
+def _shared_ends(before: str, after: str) -> tuple[int, int]:
+    """How much both texts start and end with that need not be compared word by word.
+
+    Cut at a line, a word or a mark that both have, and far enough from what differs for the words
+    around it to read as if all had been compared.
+    """
+    shortest = min(len(before), len(after))
+    head = _shared(lambda size: before[:size] == after[:size], shortest) - _CONTEXT_CHARS
+    if head > 0:
+        cuts = (before.rfind(mark, max(head - _CONTEXT_CHARS, 0), head) for mark in _CUTS)
+        head = max(cuts) + 1 or head
+    head = max(head, 0)
+    left = shortest - head
+    tail = _shared(lambda size: before[len(before) - size :] == after[len(after) - size :], left)
+    place = len(before) - tail + _CONTEXT_CHARS
+    if place >= len(before):
+        return head, 0
+    cuts = (before.find(mark, place, place + _CONTEXT_CHARS) + 1 for mark in _CUTS)
+    return head, len(before) - min((cut for cut in cuts if cut), default=place)
+
+
+def _shared(is_shared: Callable[[int], bool], most: int) -> int:
+    """The largest size, up to `most`, of which it holds; it holds of every smaller one."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if is_shared(middle) else (low, middle - 1)
+    return low
+
+
+def _joined(chunks: Iterable[Chunk]) -> list[Chunk]:
+    found: list[Chunk] = []
+    for chunk in chunks:
+        if not chunk.text:
+            continue
+        if found and found[-1].op == chunk.op:
+            found[-1] = Chunk(chunk.op, found[-1].text + chunk.text)
+        else:
+            found.append(chunk)
+    return found
 
 
 def _refined(chunks: list[Chunk]) -> list[Chunk]:
@@ -107,7 +157,7 @@ def tool_calls_text(blocks: Any) -> str:
     for name, arguments in _calls(blocks):
         try:
             value = json.loads(arguments) if isinstance(arguments, str) else arguments
-        except ValueError:
+        except (ValueError, RecursionError):
             value = arguments
         shown = value if isinstance(value, str) else _dump(value)
         lines.append(f"{name} {shown}")
@@ -135,7 +185,7 @@ def _calls(blocks: Any) -> list[tuple[str, Any]]:
 def _canonical(before: str, after: str) -> tuple[str, str]:
     try:
         values = [json.loads(text) for text in (before, after)]
-    except ValueError:
+    except (ValueError, RecursionError):
         return before, after
     if not all(isinstance(value, dict | list) for value in values):
         return before, after

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Path = tuple[str | int, ...]
@@ -47,6 +47,13 @@ class Field:
     label: str
     value: str
 
+    def of(self, message: Any) -> Field:
+        """The same piece of a message that was edited since: with the value it has there."""
+        held = message
+        for step in self.path:
+            held = held[step]
+        return replace(self, value=dump(held) if self.kind == "json" else held)
+
 
 def fields_of(message: Any) -> tuple[Field, ...]:
     """The editable pieces of one native message or item, in order."""
@@ -79,11 +86,7 @@ def with_field(message: Any, field: Field, value: str) -> Any:
         return message
     new: Any = value
     if field.kind == "json":
-        try:
-            new = json.loads(value)
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise ValueError(f"{field.label} is not JSON: {error.msg} at {where}") from error
+        new = from_json(value, field.label)
     if not field.path:
         return new
     changed = copy.deepcopy(message)
@@ -92,6 +95,30 @@ def with_field(message: Any, field: Field, value: str) -> Any:
         holder = holder[step]
     holder[field.path[-1]] = new
     return changed
+
+
+def from_json(text: str, what: str, *, kind: type[list[Any] | dict[str, Any]] | None = None) -> Any:
+    """The value of JSON that a person typed.
+
+    Args:
+        text: As it was typed.
+        what: Names it in the message.
+        kind: Of the value, where only one will do.
+
+    Raises:
+        ValueError: It is no JSON, or of another kind; says where.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{what} is not JSON: {error.msg} at {where}") from error
+    except RecursionError as error:
+        raise ValueError(f"{what} is nested too deeply to read") from error
+    if kind is not None and not isinstance(value, kind):
+        wanted = "list" if kind is list else "object"
+        raise ValueError(f"{what} is not a JSON {wanted}")
+    return value
 
 
 def new_message(api: str, role: str = "user", text: str = "") -> dict[str, Any]:

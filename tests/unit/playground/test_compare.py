@@ -44,6 +44,26 @@ def test_a_long_text_is_compared_within_a_second() -> None:
     assert {"removed", "added"} & {chunk.op for chunk in chunks}
 
 
+def test_only_what_lies_around_a_difference_is_compared() -> None:
+    """A word changed in a long text of any shape is found alone, whatever stands before it."""
+    for unit in ("one two, three.\n", "wordwithoutanyend", "😀"):
+        before = unit * 20_000
+        middle = len(before) // 2
+        after = f"{before[:middle]} CHANGED {before[middle:]}"
+        chunks = word_diff(before, after)
+        assert "".join(chunk.text for chunk in chunks if chunk.op != "added") == before
+        assert "".join(chunk.text for chunk in chunks if chunk.op != "removed") == after
+        assert sum(len(chunk.text) for chunk in chunks if chunk.op != "same") < 5_000
+
+
+def test_what_is_nested_too_deeply_is_compared_as_text() -> None:
+    """JSON that no parser takes apart is text like any other."""
+    deep = "[" * 100_000
+    assert {chunk.op for chunk in word_diff(f"{deep} a", f"{deep} b")} >= {"removed", "added"}
+    blocks = [{"type": "function_call", "name": "f", "arguments": deep}]
+    assert tool_calls_text(blocks).startswith("f [[")
+
+
 def test_unknown_numbers_have_no_delta() -> None:
     """A delta needs both numbers; unknown is not zero."""
     found = {d.name: d for d in deltas({"cost_usd": 0.1}, {"cost_usd": 0.3, "tokens_input": 5})}

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from tracelake.playground.fields import as_list, fields_of, new_message, role_of, with_field
+from tracelake.playground.fields import (
+    as_list,
+    fields_of,
+    from_json,
+    new_message,
+    role_of,
+    with_field,
+)
 
 MESSAGES: list[Any] = [
     {"role": "user", "content": "plain"},
@@ -65,3 +72,20 @@ def test_a_plain_string_becomes_the_users_message() -> None:
     """Input given as text can be added to like any conversation."""
     assert as_list("responses", "hi") == [new_message("responses", "user", "hi")]
     assert as_list("chat", None) == []
+
+
+def test_a_piece_finds_its_value_in_a_message_that_was_edited_since() -> None:
+    """An editor keeps its piece, whatever the message would be taken apart into by now."""
+    item = {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text"}]}
+    (piece,) = fields_of(item)
+    edited = with_field(item, piece, json.dumps({**item, "output": "done"}))
+    assert fields_of(edited)[0].path == ("output",)
+    assert json.loads(piece.of(edited).value) == edited
+    assert with_field(edited, piece.of(edited), json.dumps(item)) == item
+
+
+@pytest.mark.parametrize("text", ["{oops", "[" * 100_000, "3"])
+def test_what_is_no_json_of_its_kind_says_why(text: str) -> None:
+    """Broken, too deep or of another kind: one sentence that names what it is."""
+    with pytest.raises(ValueError, match=r"^tools is n(ot|ested)"):
+        from_json(text, "tools", kind=list)

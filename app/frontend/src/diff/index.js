@@ -1,15 +1,17 @@
 // Two texts side by side, row by row: differences marked, counted and walked through, long equal
 // stretches folded.
 //
-// data     {left, right: titles, state: whole | partial, rows: JSON text}; a row is ["same", text], ["folded", lines, text]
-//          or ["changed", left pieces, right pieces], a piece [text, number of the difference or 0]
+// data     {left, right: titles, state: whole | partial | followed, rows: JSON text}; a row is
+//          ["same", text], ["folded", name, lines, text once it was asked for] or ["changed", left
+//          pieces, right pieces], a piece [text, number of the difference or 0] or, of a very long
+//          one, [its start, number, name, length of the middle, its end]
+// tells    `opened`, the names of what to show whole, and, where the state is followed, `edited`
+//          after each edit of a text of the page
 
 import { h } from "../shared/dom.js";
+import { followEdits } from "../shared/edits.js";
 import { Keys } from "./keys.js";
 
-/** More of one piece is shown on demand: nobody reads it, and laying it out stops the page. */
-const PIECE_MAX = 20_000;
-const PIECE_SHOWN = 2_000;
 /** Lines of one block; blocks out of sight are neither laid out nor painted. */
 const BLOCK_LINES = 60;
 const keys = new Keys();
@@ -18,7 +20,8 @@ class Diff {
   constructor(place) {
     this.at = 0;
     this.total = 0;
-    this.unfolded = new Set();
+    this.rows = [];
+    this.opened = new Set();
     this.count = h("span", { class: "tl-count", "aria-live": "polite" });
     const step = (by, label, sign, key) =>
       h("button", { type: "button", title: `${label} (${key.toUpperCase()})`, "aria-label": label,
@@ -39,17 +42,44 @@ class Diff {
     const titles = [data.left, data.right];
     this.titles.forEach((title, side) => (title.textContent = titles[side]));
     this.body.setAttribute("aria-label", titles.join(" and "));
-    this.isPartial = data.state === "partial";
+    this.state = data.state;
+    this.follow(data.state === "followed");
     if (data.rows === this.told) return this.mark();
     this.told = data.rows;
     const top = this.body.scrollTop;
-    const rows = JSON.parse(data.rows);
-    this.body.replaceChildren(...rows.map((row) => this.row(row)));
-    if (!rows.length) this.body.append(h("div", { class: "tl-none" }, "nothing"));
+    const isFirst = !this.body.childElementCount;
+    this.show(JSON.parse(data.rows));
     this.total = Math.max(0, ...this.marks().map(numberOf));
     this.at = Math.min(this.at, this.total);
     this.mark();
-    this.body.scrollTop = top;
+    if (!isFirst) this.body.scrollTop = top;
+  }
+
+  /** Ask for another drawing after each edit of a text of the page, or stop to. */
+  follow(isWanted) {
+    if (isWanted) {
+      this.unfollow ??= followEdits(() => this.tell.setTriggerValue("edited", true));
+    } else {
+      this.unfollow?.();
+      this.unfollow = null;
+    }
+  }
+
+  /** Draw rows; those at the start and the end that stand there already stay as they are. */
+  show(rows) {
+    const told = rows.map((row) => JSON.stringify(row));
+    const before = this.rows;
+    const least = Math.min(told.length, before.length);
+    let head = 0, tail = 0;
+    while (head < least && told[head] === before[head]) head++;
+    while (tail < least - head && told.at(-1 - tail) === before.at(-1 - tail)) tail++;
+    const stale = [...this.body.children].slice(head, this.body.childElementCount - tail);
+    const fresh = rows.slice(head, rows.length - tail).map((row) => this.row(row));
+    if (!rows.length) fresh.push(h("div", { class: "tl-none" }, "nothing"));
+    const after = this.body.children[this.body.childElementCount - tail] ?? null;
+    for (const element of fresh) this.body.insertBefore(element, after);
+    for (const element of stale) element.remove();
+    this.rows = told;
   }
 
   row([kind, ...content]) {
@@ -58,33 +88,31 @@ class Diff {
     return pair(kind, ...content.map((pieces, side) => this.side(pieces, side)));
   }
 
-  /** A stretch without a difference, behind a button that shows it. */
-  fold(lines, text) {
-    const name = `${lines} ${text.slice(0, 200)}`;
-    const open = () => pair("same", ...twice(() => blocks(text)));
-    if (this.unfolded.has(name)) return open();
-    const button = h("button", { type: "button", class: "tl-fold" },
-      `Show ${lines.toLocaleString("en")} unchanged lines`);
-    button.addEventListener("click", () => {
-      this.unfolded.add(name);
-      button.replaceWith(open());
-    });
-    return button;
+  /** A stretch without a difference, behind a button that asks for it. */
+  fold(name, lines, text) {
+    if (text !== undefined) return pair("same", ...twice(() => blocks(text)));
+    return this.opener(name, "tl-fold", `Show ${lines.toLocaleString("en")} unchanged lines`);
+  }
+
+  opener(name, className, label) {
+    const open = (event) => {
+      event.target.disabled = true;
+      this.opened.add(name);
+      this.tell.setStateValue("opened", [...this.opened]);
+    };
+    return h("button", { type: "button", class: className, on: { click: open } }, label);
   }
 
   side(pieces, side) {
-    const [last] = pieces.at(-1) ?? [""];
+    const last = pieces.at(-1);
     const parts = pieces.flatMap((piece) => this.piece(piece, side));
-    return last.endsWith("\n") ? [...parts, "\n"] : parts;
+    return (last?.[4] ?? last?.[0] ?? "").endsWith("\n") ? [...parts, "\n"] : parts;
   }
 
-  piece([text, number], side) {
-    if (text.length <= PIECE_MAX) return [marked(text, number, side)];
-    const rest = text.slice(PIECE_SHOWN);
-    const button = h("button", { type: "button", class: "tl-more" },
-      `… ${rest.length.toLocaleString("en")} more characters`);
-    button.addEventListener("click", () => button.replaceWith(marked(rest, number, side)));
-    return [marked(text.slice(0, PIECE_SHOWN), number, side), button];
+  piece([text, number, name, hidden, end], side) {
+    if (!name) return [marked(text, number, side)];
+    const more = this.opener(name, "tl-more", `… ${hidden.toLocaleString("en")} more characters …`);
+    return [marked(text, number, side), more, marked(end, number, side)];
   }
 
   marks() {
@@ -114,10 +142,11 @@ class Diff {
   where() {
     if (this.at) return `${this.at} of ${this.total}`;
     if (this.total) return `${this.total.toLocaleString("en")} difference${this.total > 1 ? "s" : ""}`;
-    return this.isPartial ? "" : "No difference";
+    return this.state === "partial" ? "" : "No difference";
   }
 
   destroy() {
+    this.follow(false);
     keys.remove(this);
   }
 }
@@ -166,9 +195,10 @@ function offsetIn(box, element) {
 }
 
 /** Called by Streamlit on every run of the page, with the same parent for the same key. */
-export default function render({ data, parentElement }) {
+export default function render({ data, parentElement, setStateValue, setTriggerValue }) {
   const place = parentElement.querySelector(".tl-difference");
   const diff = (parentElement.tlDiff ??= new Diff(place));
+  diff.tell = { setStateValue, setTriggerValue };
   diff.load(data);
   return () => {
     diff.destroy();

@@ -2,16 +2,25 @@
 //
 // Told by `data`: id, value and revision (the text is taken anew when the revision changes, and at
 // no other time, so that what is being typed is never overwritten; `value` is the text at the start
-// of the revision), language, label, placeholder, height. Tells `value` ({ revision, text }) shortly after the last key and on leaving, and
-// `submit` on Ctrl+Enter.
+// of the revision), language, label, placeholder, height. Tells `edit` ({ revision, start, end,
+// text }: `text` in the place of what stood from `start` to `end` at the start of the revision, in
+// UTF-16 units, so that a long text does not travel at each pause) shortly after the last key and
+// on leaving, and `submit` on Ctrl+Enter.
 
-import { EditorState, Compartment } from "@codemirror/state";
+import { ChangeSet, Compartment, EditorState, Transaction } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
+import { span } from "./edited.js";
 import { fixed, language, look } from "./extensions.js";
+import { isFollowed, tellEdited } from "../shared/edits.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
 
-/** So long after the last key the text goes to Python. */
+/**
+ * So long after the last key the edit goes to Python: the first one soon, so that the page says it,
+ * as does each one while a view of the page follows it; the others once nobody types, for drawing
+ * the page holds up a key that falls into it. Leaving the editor and Ctrl+Enter never wait.
+ */
 const PAUSE_MS = 300;
+const REST_MS = 1500;
 /** What was told to Python, by editor: an editor put back on the page shows that. */
 const told = new Map();
 
@@ -32,24 +41,32 @@ class Editor {
     clearTimeout(this.timer);
     this.id = data.id;
     this.revision = data.revision;
-    const known = told.get(data.id);
-    this.sent = known?.revision === data.revision ? known.text : data.value;
+    this.isTold = this.isFresh = true;
     const typed = EditorView.updateListener.of((update) => {
       if (!update.docChanged) return;
+      this.changes = this.changes.compose(update.changes);
+      this.isTold = false;
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.commit(), PAUSE_MS);
+      const isAwaited = this.isFresh || isFollowed();
+      this.timer = setTimeout(() => this.commit(), isAwaited ? PAUSE_MS : REST_MS);
     });
-    this.view.setState(
-      EditorState.create({
-        doc: this.sent,
-        extensions: [
-          fixed(data, { submit: () => this.submit(), leave: () => this.commit() }),
-          language(data.language, this.sent.length),
-          typed,
-          this.theme.of(look(readTheme(this.place))),
-        ],
-      }),
-    );
+    const start = EditorState.create({
+      doc: data.value,
+      extensions: [
+        // a carriage return is a character of its line, as it is in the text that was recorded
+        EditorState.lineSeparator.of("\n"),
+        fixed(data, { submit: () => this.submit(), leave: () => this.commit() }),
+        language(data.language, data.value.length),
+        typed,
+        this.theme.of(look(readTheme(this.place))),
+      ],
+    });
+    this.base = start.doc;
+    const known = told.get(data.id);
+    this.changes =
+      known?.revision === data.revision ? known.changes : ChangeSet.empty(start.doc.length);
+    const annotations = Transaction.addToHistory.of(false);
+    this.view.setState(start.update({ changes: this.changes, annotations }).state);
   }
 
   recolour() {
@@ -58,11 +75,13 @@ class Editor {
 
   commit() {
     clearTimeout(this.timer);
-    const text = this.view.state.doc.toString();
-    if (text === this.sent) return;
-    this.sent = text;
-    told.set(this.id, { revision: this.revision, text });
-    this.tell.setStateValue("value", { revision: this.revision, text });
+    if (this.isTold) return;
+    this.isTold = true;
+    this.isFresh = false;
+    told.set(this.id, { revision: this.revision, changes: this.changes });
+    const edit = span(this.base, this.view.state.doc, this.changes);
+    this.tell.setStateValue("edit", { revision: this.revision, ...edit });
+    tellEdited();
   }
 
   submit() {
