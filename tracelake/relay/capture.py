@@ -271,7 +271,7 @@ def _redacted(
     kept = redaction.headers(headers)
     if not redaction.patterns:
         return body, kept
-    body, decoded = redaction.body(body, encoding=_first(headers, "content-encoding"))
+    body, decoded = redaction.body(body, encoding=_all(headers, "content-encoding"))
     if decoded:
         kept = tuple(pair for pair in kept if pair[0].lower() != "content-encoding")
     return body, kept
@@ -290,6 +290,10 @@ def _pair(line: bytes) -> tuple[str, str]:
 
 def _first(headers: list[tuple[str, str]], name: str) -> str | None:
     return next((value for key, value in headers if key.lower() == name), None)
+
+
+def _all(headers: list[tuple[str, str]], name: str) -> str:
+    return ", ".join(value for key, value in headers if key.lower() == name)
 
 
 def _iso(seconds: float) -> str:

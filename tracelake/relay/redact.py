@@ -43,6 +43,9 @@ _SECRET_QUERY = re.compile(
     r"=)[^&;#]*",
     re.IGNORECASE,
 )
+#: How bodies begin that are compressed, whatever their headers say: with gzip, with zstd.
+_MARKS = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd")
+_UNTOLD_MAX = 3
 _SUBPROTOCOL = "sec-websocket-protocol"
 #: Browsers cannot set headers on a WebSocket, so the key travels as a subprotocol.
 _SECRET_SUBPROTOCOL = re.compile(r"(api-key\.)[^\s,]+")
@@ -107,9 +110,12 @@ class Redaction:
         """
         if not self.patterns or not body:
             return body, False
-        if not encoding or encoding == "identity":
+        if not body.startswith(_MARKS) and (not encoding or encoding == "identity"):
             return self.patterns.sub(body), False
-        plain = decode(body, encoding)
+        plain = decode(body, encoding or "identity")
+        for _ in range(_UNTOLD_MAX):
+            if plain is not None and (mark := plain[:4]).startswith(_MARKS):
+                plain = decode(plain, "zstd" if mark.startswith(_MARKS[1]) else "gzip")
         if plain is None:
             return REDACTED.encode(), True
         clean = self.patterns.sub(plain)

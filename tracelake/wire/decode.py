@@ -13,12 +13,14 @@ import brotli
 import zstandard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 #: A bound on what one body may unfold to, against bodies made to exhaust memory.
 MAX_DECODED_BYTES = 512 * 1024 * 1024
 
 _CHUNK = 16 * 1024
+#: Gateways compress once more what came compressed; nobody does so oftener.
+_UNTOLD_MAX = 3
 
 
 def decode_body(body: bytes, encoding: str | None) -> bytes:
@@ -34,7 +36,23 @@ def decode_body(body: bytes, encoding: str | None) -> bytes:
         decoder = _DECODERS.get(name)
         decoded = decoder(body) if decoder is not None and body else None
         body = body if decoded is None else decoded
+    return unwrapped(body)
+
+
+def unwrapped(body: bytes) -> bytes:
+    """The body without compression that no header tells of: text begins with no such mark."""
+    for _ in range(_UNTOLD_MAX):
+        decode = next((to for mark, to in _MARKS if body.startswith(mark)), None)
+        decoded = decode(body) if decode is not None else None
+        if decoded is None:
+            break
+        body = decoded
     return body
+
+
+def encodings_of(headers: Iterable[tuple[str, str]]) -> str:
+    """All values of `Content-Encoding`, in the order in which they were applied."""
+    return ", ".join(value for name, value in headers if name.lower() == "content-encoding")
 
 
 def _zlib(body: bytes, window_bits: int) -> bytes | None:
@@ -89,6 +107,11 @@ def _stepwise(body: bytes, step: Callable[[bytes], bytes]) -> bytes | None:
     return bytes(out)
 
 
+#: How compressed bodies begin.
+_MARKS: tuple[tuple[bytes, Callable[[bytes], bytes | None]], ...] = (
+    (b"\x1f\x8b\x08", _gzip),
+    (b"\x28\xb5\x2f\xfd", _zstd),
+)
 #: Each gives None for bytes that are not of its encoding at all.
 _DECODERS: dict[str, Callable[[bytes], bytes | None]] = {
     "gzip": _gzip,

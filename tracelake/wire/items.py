@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracelake.wire.blocks import read_blocks, result_parts
-from tracelake.wire.lenient import array, canonical, name_or_none, objects, string
+from tracelake.wire.lenient import array, canonical, mapping, name_or_none, objects, string
 from tracelake.wire.part import Part
 
 if TYPE_CHECKING:
@@ -90,6 +90,16 @@ def _arguments(item: JsonObject) -> str:
     return canonical(rest)
 
 
+def _exited_badly(content: Any) -> bool | None:
+    """Whether a command of a shell ended in error or ran too long; None where nothing tells."""
+    outcomes = [mapping(piece.get("outcome")) for piece in objects(content)]
+    codes = [
+        -1 if outcome.get("type") == "timeout" else outcome.get("exit_code") for outcome in outcomes
+    ]
+    told = [code for code in codes if isinstance(code, int)]
+    return any(told) if told else None
+
+
 def _output(item: JsonObject, kind: str) -> list[Part]:
     content = item.get("output")
     if content is None and kind == "tool_search_output":
@@ -97,5 +107,6 @@ def _output(item: JsonObject, kind: str) -> list[Part]:
     if content is None and kind == "mcp_approval_response":
         content = "approved" if item.get("approve") else "denied"
     failed = True if string(item.get("status")) in {"failed", "incomplete"} else None
+    failed = failed or _exited_badly(content)
     call_id = item.get("call_id") or item.get("approval_request_id") or item.get("id")
     return result_parts(content, call_id, name=item.get("name"), is_error=failed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tracelake.wire.blocks import attached_images, plain_text
 from tracelake.wire.call import Request
 from tracelake.wire.conversation import Turn, atoms_of, leading, read_turns, system_text
-from tracelake.wire.decode import decode_body
+from tracelake.wire.decode import decode_body, encodings_of
 from tracelake.wire.endpoint import api_of, model_in, provider_of, streams_by_path
 from tracelake.wire.lenient import (
     JsonObject,
@@ -54,6 +54,8 @@ _SHAPES: dict[str, _Shape] = {
     "models": _Shape(None, None),
 }
 _PLAIN = _Shape(None, "messages")
+#: What names a tool without a name: the server behind it, else its kind.
+_LABELS = ("server_label", "mcp_server_name", "type")
 
 
 def read_request(exchange: Exchange) -> Request | None:
@@ -64,7 +66,7 @@ def read_request(exchange: Exchange) -> Request | None:
     api = api_of(exchange.method, exchange.path)
     if api is None:
         return None
-    document = decode_body(exchange.request_body, exchange.header("content-encoding"))
+    document = decode_body(exchange.request_body, encodings_of(exchange.request_headers))
     body = mapping(storable(parse_object(document) or {}))
     return _read_body(api, provider_of(exchange), body, exchange.path)
 
@@ -161,10 +163,14 @@ def tool_names(tools: Any) -> tuple[str, ...]:
             names += tool_names(tool["tools"])
             continue
         target = mapping(tool.get("function") or tool.get("custom")) or tool
-        label = target.get("name") or tool.get("server_label") or tool.get("type")
+        label = _first(target.get("name"), *(tool.get(key) for key in _LABELS))
         if name := name_or_none(label):
             names.append(name)
     return tuple(names)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value), None)
 
 
 def native_system(value: Any) -> str:

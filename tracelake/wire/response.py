@@ -9,7 +9,7 @@ from tracelake.wire.anthropic import MessageStream, read_message
 from tracelake.wire.call import Response
 from tracelake.wire.chat import ChatStream, read_completion
 from tracelake.wire.conversation import UNREAD, atoms_of, response_turn
-from tracelake.wire.decode import decode_body
+from tracelake.wire.decode import decode_body, encodings_of
 from tracelake.wire.eventstream import parse_event_stream
 from tracelake.wire.failure import failure_of, http_failure, page_text
 from tracelake.wire.lenient import (
@@ -58,7 +58,7 @@ def read_response(exchange: Exchange, request: Request) -> Response:
     is read, and `error_type` and `error` say what was wrong. A client that hung up is no error
     of the call; `exchange.outcome` tells of it.
     """
-    body = decode_body(exchange.response_body, exchange.response_header("content-encoding"))
+    body = decode_body(exchange.response_body, encodings_of(exchange.response_headers))
     status = exchange.status
     if status is not None and status >= 300:
         answer = _failed(request.api, status, body)

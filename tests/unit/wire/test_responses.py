@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.wire.exchanges import RESPONSES, answered, asked, sse
 from tracelake.wire import Usage, conversation, response_turn
+from tracelake.wire.request import tool_names
 
 CREATED = {
     "type": "response.created",
@@ -289,3 +290,31 @@ def test_tool_names_of_namespaces_are_listed() -> None:
         },
     )
     assert request.tool_names == ("a", "b", "web_search", "patch")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failed"),
+    [
+        ({"type": "exit", "exit_code": 0}, False),
+        ({"type": "exit", "exit_code": 2}, True),
+        ({"type": "timeout"}, True),
+        (None, None),
+    ],
+)
+def test_a_shell_command_says_how_it_ended(outcome: Any, failed: Any) -> None:
+    """The exit code of any of its commands, or that time ran out, makes a result an error."""
+    piece = {"stdout": "a", "stderr": "", **({"outcome": outcome} if outcome else {})}
+    item = {"type": "shell_call_output", "call_id": "s", "output": [piece]}
+    request = asked(RESPONSES, {"model": "m", "input": [item]})
+    assert [atom.is_error for atom in request.atoms] == [failed]
+
+
+def test_a_set_of_remote_tools_is_named_after_its_server() -> None:
+    """Tools of an MCP server have no names of their own."""
+    assert tool_names(
+        [
+            {"type": "mcp_toolset", "mcp_server_name": "files"},
+            {"type": "mcp", "server_label": "web"},
+            {"type": "web_search"},
+        ]
+    ) == ("files", "web", "web_search")
