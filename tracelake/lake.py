@@ -13,7 +13,7 @@
     lake.seal()                             move what is finished from hot to cold; SealReport
     lake.compact()                          merge files, sorted by trace; CompactReport
     lake.verify() / lake.quarantine(report) name damage; move damaged files away
-    lake.delete(trace_id | before=…)        hide at once, purge at the next seal
+    lake.delete(trace_id | before= | day=)  hide at once, purge at the next seal
     lake.path / lake.hot / lake.location    where it is
     lake.close()
 
@@ -245,8 +245,17 @@ class Lake:
 
         return quarantine(self.location, report)
 
-    def delete(self, trace_id: str | None = None, *, before: datetime | None = None) -> int:
-        """Delete one trace, or every trace that started before a moment.
+    def delete(
+        self,
+        trace_id: str | None = None,
+        *,
+        before: datetime | None = None,
+        day: date | None = None,
+    ) -> int:
+        """Delete one trace, every trace that started before a moment, or on a day.
+
+        A trace goes as a whole, with its spans on other days and its exchanges; exchanges of no
+        trace go with their day.
 
         It is hidden at once; tables, carry and exchanges are rewritten by the seal that follows,
         segments go when they are reaped, replaced files after the vacuum grace.
@@ -254,6 +263,7 @@ class Lake:
         Args:
             trace_id: The trace to delete.
             before: An aware time.
+            day: A UTC day.
 
         Returns:
             Number of traces deleted.
@@ -261,7 +271,7 @@ class Lake:
         Raises:
             NotInLake: There is no such trace.
         """
-        return self._reader.delete(trace_id, before)
+        return self._reader.delete(trace_id, before=before, day=day)
 
     def sealer(self) -> Sealer:
         """A sealer of this lake, for a process that seals again and again."""

@@ -29,13 +29,18 @@ def register(commands: Commands) -> None:
     verify.add_argument(
         "--quarantine", action="store_true", help="move damaged files aside, into LAKE/quarantine"
     )
-    rm = add_command(commands, "rm", _rm, help="delete a trace, or all before a day, for good")
+    rm = add_command(
+        commands, "rm", _rm, help="delete a trace, a day, or all before a day, for good"
+    )
     rm.add_argument("trace", nargs="?", metavar="TRACE", help="id of the trace")
     rm.add_argument(
         "--before",
         type=date.fromisoformat,
         metavar="DAY",
         help="all that started before this UTC day",
+    )
+    rm.add_argument(
+        "--day", type=date.fromisoformat, metavar="DAY", help="all that started on this UTC day"
     )
     rm.add_argument("--yes", action="store_true", help="do not ask")
     reindex = add_command(
@@ -106,14 +111,15 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _rm(arguments: argparse.Namespace) -> int:
-    if (arguments.trace is None) == (arguments.before is None):
-        raise ConfigError("say what to delete: either a trace id or --before DAY")
+    if sum(one is not None for one in (arguments.trace, arguments.before, arguments.day)) != 1:
+        raise ConfigError("say what to delete: a trace id, --before DAY or --day DAY")
     lake = open_lake(arguments)
-    what = arguments.trace or f"every trace that started before {arguments.before}"
+    when = f"on {arguments.day}" if arguments.day else f"before {arguments.before}"
+    what = arguments.trace or f"every trace that started {when}"
     if not (arguments.yes or arguments.json) and not Confirm.ask(f"Delete {what} for good?"):
         return 1
     before = arguments.before and datetime.combine(arguments.before, time(), UTC)
-    deleted = lake.delete(arguments.trace, before=before)
+    deleted = lake.delete(arguments.trace, before=before, day=arguments.day)
     lake.seal()
     if arguments.json:
         print_json({"deleted": deleted})

@@ -81,6 +81,8 @@ def _assemble(
         rows = nw.from_native(read(parts.uris)).lazy().select(names)
         if parts.before is not None:
             rows = rows.filter(nw.col("start_time") >= nw.lit(parts.before))
+        for day in parts.days:
+            rows = rows.filter(~nw.col("trace_id").is_null() | (nw.col("date") != nw.lit(day)))
         if parts.without is not None and parts.without.height:
             hidden = nw.from_native(take(parts.without)).lazy()
             rows = rows.join(hidden, on="trace_id", how="anti")

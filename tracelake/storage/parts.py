@@ -16,7 +16,7 @@ from tracelake.storage.records import KEYS, scan_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import date, datetime
 
     from tracelake.storage.reader import Reader
     from tracelake.storage.table import Snapshot
@@ -36,6 +36,7 @@ class Parts:
         hot: Rows that are added, of this process's making.
         without: Traces whose sealed rows are left out: `trace_id`.
         before: Sealed rows that started before this are left out.
+        days: Of these UTC days, sealed rows of no trace are left out.
         top: Spans of which only the row of one revision counts: `trace_id`, `span_id`, `_top`.
     """
 
@@ -46,6 +47,7 @@ class Parts:
     hot: pl.DataFrame
     without: pl.DataFrame | None = None
     before: datetime | None = None
+    days: frozenset[date] = frozenset()
     top: pl.DataFrame | None = None
 
 
@@ -90,5 +92,6 @@ def _parts(
         hot,
         pl.DataFrame({"trace_id": sorted(without)}, schema={"trace_id": pl.String}),
         deleted.before,
+        deleted.days,
         top,
     )

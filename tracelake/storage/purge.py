@@ -43,6 +43,7 @@ def purge(store: DeltaStore, tombstones: Tombstones) -> int:
         if file not in whole
         and (
             (before is not None and file.date == before.date())
+            or file.date in tombstones.days
             or file.may_hold(tombstones.trace_ids)
         )
         and _kept(snapshot, file, tombstones) < file.rows

@@ -36,6 +36,7 @@ from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import date
 
     from tracelake.config import Location
     from tracelake.storage.cold import Days
@@ -240,8 +241,14 @@ class Reader:
             raise LakeError(f"no table {name!r}: there are {', '.join(self._stores)}")
         return self._stores[name].snapshot()
 
-    def delete(self, trace_id: str | None, before: datetime | None) -> int:
-        """Hide one trace, or all that started before a moment.
+    def delete(
+        self,
+        trace_id: str | None = None,
+        *,
+        before: datetime | None = None,
+        day: date | None = None,
+    ) -> int:
+        """Hide one trace, all that started before a moment, or all that started on a UTC day.
 
         Returns:
             Number of traces hidden.
@@ -250,16 +257,22 @@ class Reader:
             NotInLake: There is no such trace.
         """
         rows = self.traces().select("trace_id", "start_time", "end_time")
-        chosen = pl.col("trace_id") == trace_id if before is None else pl.col("start_time") < before
+        if day is not None:
+            chosen = pl.col("start_time").dt.date() == day
+        elif before is not None:
+            chosen = pl.col("start_time") < before
+        else:
+            chosen = pl.col("trace_id") == trace_id
         found = rows.filter(chosen).collect()
-        if before is None and found.is_empty():
+        if before is None and day is None and found.is_empty():
             raise NotInLake(f"no trace {trace_id} in {self.location.tables}: see tracelake ls")
-        # Whole days go without being named; only traces that reach into the last day are listed.
+        # What is before a moment goes without being named, but for what reaches into its day.
         named = found
         if before is not None:
             midnight = before.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
             named = found.filter(pl.col("end_time") >= midnight)
-        tombstones.add(self._marks, set(named["trace_id"]), before, datetime.now(UTC))
+        now = datetime.now(UTC)
+        tombstones.add(self._marks, set(named["trace_id"]), now, before=before, day=day)
         return found.height
 
     def _view(self) -> View:

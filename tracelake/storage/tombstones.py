@@ -1,6 +1,6 @@
 """Deletion: marks that hide traces at once, and the purge that follows.
 
-    add(location, trace_ids, before)      hide traces, or everything that started before a moment
+    add(store, trace_ids, …)               hide traces, everything before a moment, days
     read(store) -> Tombstones             what is hidden at present
     Tombstones.hides(trace_id, start) .visible(frame)
 
@@ -15,8 +15,8 @@ Invariants:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -33,6 +33,7 @@ TOMBSTONES = Table(
     (
         Column("trace_id", "string", "Deleted trace; null in a mark with `before`."),
         Column("before", "timestamp", "Everything that started before this is deleted."),
+        Column("day", "date", "UTC day of which what belongs to no trace is deleted."),
         Column("start_time", "timestamp", "Deleted at, UTC."),
         Column("date", "date", "UTC day of the deletion; partition."),
     ),
@@ -49,18 +50,24 @@ class Tombstones:
         version: Of the table of marks; -1 when nothing was ever deleted.
         trace_ids: Deleted traces.
         before: Everything that started before this is deleted.
+        days: Of these UTC days, what belongs to no trace is deleted; the traces are named.
     """
 
     version: int = -1
     trace_ids: frozenset[str] = frozenset()
     before: datetime | None = None
+    days: frozenset[date] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.trace_ids) or self.before is not None
+        return bool(self.trace_ids or self.days) or self.before is not None
 
     def hides(self, trace_id: str | None, start: datetime) -> bool:
         """Whether a span, trace or exchange is deleted."""
-        return trace_id in self.trace_ids or (self.before is not None and start < self.before)
+        if self.before is not None and start < self.before:
+            return True
+        if trace_id is None:
+            return bool(self.days) and start.astimezone(UTC).date() in self.days
+        return trace_id in self.trace_ids
 
     def visible(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """The rows that are not deleted; needs `trace_id` and `start_time`."""
@@ -69,6 +76,9 @@ class Tombstones:
         if self.trace_ids:
             hidden = pl.LazyFrame({"trace_id": sorted(self.trace_ids)})
             frame = frame.join(hidden, on="trace_id", how="anti")
+        if self.days:
+            of_a_day = pl.col("start_time").dt.date().is_in(sorted(self.days))
+            frame = frame.filter(pl.col("trace_id").is_not_null() | ~of_a_day)
         return frame
 
 
@@ -83,24 +93,23 @@ def read(snapshot: Snapshot, now: datetime | None = None) -> Tombstones:
         snapshot.version,
         frozenset(rows["trace_id"].drop_nulls()),
         befores.max() if befores.len() else None,  # type: ignore[arg-type]
+        frozenset(rows["day"].drop_nulls()),
     )
 
 
 def add(
-    store: DeltaStore, trace_ids: Collection[str], before: datetime | None, now: datetime
+    store: DeltaStore,
+    trace_ids: Collection[str],
+    now: datetime,
+    *,
+    before: datetime | None = None,
+    day: date | None = None,
 ) -> None:
     """Commit marks; they hide at once."""
-    ids: list[str | None] = [*sorted(trace_ids), *([None] if before is not None else [])]
-    if not ids:
+    marks: list[dict[str, Any]] = [{"trace_id": trace_id} for trace_id in sorted(trace_ids)]
+    marks += [{"before": before}] if before is not None else []
+    marks += [{"day": day}] if day is not None else []
+    if not marks:
         return
-    moments = [before if trace_id is None else None for trace_id in ids]
-    frame = pl.DataFrame(
-        {
-            "trace_id": ids,
-            "before": moments,
-            "start_time": [now] * len(ids),
-            "date": [now.date()] * len(ids),
-        },
-        schema=polars_schema(TOMBSTONES),
-    )
-    append(store, frame, {})
+    rows = [{**mark, "start_time": now, "date": now.date()} for mark in marks]
+    append(store, pl.DataFrame(rows, schema=polars_schema(TOMBSTONES)), {})

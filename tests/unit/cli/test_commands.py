@@ -149,6 +149,12 @@ def test_rm_deletes_one_trace_or_a_time(lake: Path, capsys: pytest.CaptureFixtur
     _, out, _ = run(capsys, "ls", "--json", "--lake", lake)
     assert [json.loads(line)["trace_id"] for line in out.splitlines()] == [second]
     assert run(capsys, "rm", first, "--yes", "--lake", lake)[0] == 1
+    day = json.loads(out)["start_time"][:10]
+    assert run(capsys, "rm", "--day", day, "--before", day, "--lake", lake)[0] == 2
+    assert run(capsys, "rm", "--day", "1999-01-01", "--yes", "--lake", lake)[0] == 0
+    assert run(capsys, "ls", "--json", "--lake", lake)[1] == out
+    assert run(capsys, "rm", "--day", day, "--yes", "--lake", lake)[0] == 0
+    assert run(capsys, "ls", "--json", "--lake", lake)[1] == ""
     assert run(capsys, "rm", "--before", "2999-01-01", "--yes", "--lake", lake)[0] == 0
     assert run(capsys, "ls", "--json", "--lake", lake)[1] == ""
 

@@ -114,6 +114,49 @@ def test_deleting_by_age_drops_days_and_straddling_traces(tmp_path: Path) -> Non
     assert held == {"d2", "d3"}
 
 
+def test_deleting_a_day_takes_what_started_on_it_whole(tmp_path: Path) -> None:
+    """Sealed, carried, hot, and its exchanges, those of no trace too; the days beside it stay."""
+    lake = Lake(tmp_path / "lake")
+    log = ExchangeLog(lake.hot)
+    for number in range(3):
+        name, seconds = f"d{number}", number * 86400
+        _append(lake, name, "sealed", seconds)
+        _append(lake, name, "past-midnight", seconds + 50_000)
+        _append(lake, name, "carried", seconds + 1, status="running")
+        for span_id, trace_id in ((f"{name}-a", name), (f"{name}-b", None)):
+            start = T0 + timedelta(seconds=seconds)
+            exchange = Exchange(
+                span_id, start, "POST", "/", "anthropic", (), b"", end_time=start,
+                trace_id=trace_id, outcome="ok", status=200,
+            )  # fmt: skip
+            log.opened(exchange)
+            log.ended(exchange)
+            log.done(span_id, trace_id, None)
+    assert lake.seal().carried == 3
+    for number in range(3):
+        _append(lake, f"d{number}", "hot", number * 86400 + 2)
+    day = (T0 + timedelta(days=1)).date()
+    assert lake.delete(day=day) == 1
+    for reader in (lake, Lake(lake.path)):
+        for _ in range(2):
+            assert set(reader.spans().collect()["trace_id"]) == {"d0", "d2"}
+            assert reader.spans().collect().height == 8
+            assert sorted(reader.traces().collect()["trace_id"]) == ["d0", "d2"]
+            left = {"d0-a", "d0-b", "d2-a", "d2-b"}
+            assert set(reader.exchanges().collect()["span_id"]) == left
+            ducks = reader.scan("exchanges", engine="duckdb").collect().to_native()
+            assert set(ducks["span_id"].to_pylist()) == left
+            lake.close()
+            log.close()
+            Sealer(lake.location, reap_grace_s=0).seal()
+    for table in ("spans", "traces", "exchanges"):
+        for uri in lake.files(table):
+            rows = pl.read_parquet(uri)
+            assert "d1" not in rows["trace_id"]
+            assert table != "exchanges" or "d1-b" not in rows["span_id"]
+    assert not any(b"d1" in path.read_bytes() for path in lake.hot.glob("[!.]*"))
+
+
 def test_deleting_what_is_not_there_says_so(lake: Lake) -> None:
     """A mistyped id is an error, not a silent success."""
     with pytest.raises(NotInLake):
