@@ -26,7 +26,7 @@ from app.span_document import read_document
 from tracelake.storage.tail import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tracelake.lake import Lake
 
@@ -34,6 +34,7 @@ _LOG = logging.getLogger("tracelake.app.hub")
 #: A trace that nobody asked about for this long is dropped from memory.
 IDLE_S: Final = 120.0
 _WAIT_S: Final = 0.5
+_REMEMBERED: Final = 10_000
 _HOLDER: Final = "_tracelake_hub_holder"
 
 
@@ -43,12 +44,17 @@ class Hub:
     Args:
         lake: The lake whose hot folder is followed.
         clock: Seconds that only rise; replaced in tests.
+
+    Attributes:
+        runs: How many traces were told of so far; one that was not for long may count again.
     """
 
     def __init__(self, lake: Lake, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._lake = lake
         self._clock = clock
         self._lock = threading.Lock()
+        self.runs = 0
+        self._told: dict[str, None] = {}
         self._traces: dict[str, LiveTrace] = {}
         self._stopping = threading.Event()
         self._tail: Tail[dict[str, Any]] = Tail(lake.hot, from_end=True)
@@ -114,10 +120,19 @@ class Hub:
         mine: dict[str, list[dict[str, Any]]] = {}
         for event in events:
             mine.setdefault(event["trace_id"], []).append(event)
+        self._count(mine)
         with self._lock:
             watched = [(self._traces[key], mine[key]) for key in mine if key in self._traces]
         for trace, news in watched:
             trace.take(news)
+
+    def _count(self, trace_ids: Iterable[str]) -> None:
+        for key in trace_ids:
+            if key not in self._told:
+                self._told[key] = None
+                self.runs += 1
+        while len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
 
     def _drop_idle(self) -> None:
         oldest = self._clock() - IDLE_S

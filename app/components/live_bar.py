@@ -32,13 +32,13 @@ def render_bar() -> str:
     if known is None:
         known = data.list_traces(TraceFilter(), page_size=1).rows[0]["trace_id"]
         state.set_params(**{state.Param.TRACE: known})
-    left, middle, right = st.columns([1, 1.25, 0.54], vertical_alignment="bottom", gap="medium")
+    left, middle, right = st.columns([1, 1.25, 0.66], vertical_alignment="bottom", gap="medium")
     with left:
         _selector(known)
     with middle:
         running, busy = _pace(known)
         every = _REFRESH_S if busy else _IDLE_REFRESH_S
-        st.fragment(_counters, run_every=every)(known, (running, busy), _newest())
+        st.fragment(_counters, run_every=every)(known, (running, busy), hub.current().runs)
     with right, st.container(horizontal=True, horizontal_alignment="right"):
         st.segmented_control(
             "Show",
@@ -47,6 +47,16 @@ def render_bar() -> str:
             selection_mode="multi",
             key=_FILTER_KEY,
             label_visibility="collapsed",
+        )
+        st.download_button(
+            "",
+            data=lambda: data.export_parquet(TraceFilter(), [known]),
+            file_name=f"{known}.parquet",
+            mime="application/vnd.apache.parquet",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Export this run as Parquet",
+            key="live_export",
         )
     return known
 
@@ -99,11 +109,6 @@ def _title(row: dict[str, Any] | None, trace_id: str) -> str:
     return " · ".join([*parts, trace_id[:8]])
 
 
-def _newest() -> str | None:
-    latest = data.latest_trace()
-    return latest["trace_id"] if latest else None
-
-
 def _pace(trace_id: str) -> tuple[bool, bool]:
     """Whether a run goes on, and whether there was news of it in the last seconds."""
     trace = hub.current().watch(trace_id)
@@ -111,9 +116,9 @@ def _pace(trace_id: str) -> tuple[bool, bool]:
     return running, running and time.monotonic() - trace.changed < _QUIET_S
 
 
-def _counters(trace_id: str, was: tuple[bool, bool], newest: str | None) -> None:
+def _counters(trace_id: str, was: tuple[bool, bool], runs: int) -> None:
     totals = hub.current().watch(trace_id).totals(now=time.time())
-    if _pace(trace_id) != was or _newest() != newest:
+    if _pace(trace_id) != was or hub.current().runs != runs:
         st.rerun()  # the selector above is out of date, or the pace of this fragment
     elapsed = totals["elapsed_s"]
     cells = (

@@ -41,6 +41,13 @@ def test_the_trace_of_the_url_is_shown_with_its_counters(
     assert (shown["Tokens in"], shown["Cost"]) == ("100", "$0.250")
 
 
+def test_the_run_can_be_exported(open_page: Callable[..., AppTest], filled: Lake) -> None:
+    """One button gives the run that is shown as a file for others."""
+    (button,) = open_page("live", trace="bad").get("download_button")
+    assert button.proto.help == "Export this run as Parquet"
+    assert button.proto.deferred_file_id  # made when it is asked for
+
+
 def test_every_trace_can_be_chosen_and_says_how_it_does(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:

@@ -104,7 +104,12 @@ class Tail(Generic[R]):
     def _watch(self) -> None:
         if self._observer is not None or not self.hot.is_dir():
             return
-        from watchdog.events import FileSystemEventHandler
+        from watchdog.events import (
+            FileModifiedEvent,
+            FileMovedEvent,
+            FileSystemEvent,
+            FileSystemEventHandler,
+        )
         from watchdog.observers import Observer
 
         changed = self._changed
@@ -118,7 +123,9 @@ class Tail(Generic[R]):
 
         observer = Observer()
         observer.daemon = True
-        observer.schedule(Told(), str(self.hot))
+        # the system is to tell of nothing else: every look at the folder would wake all who watch
+        changes: list[type[FileSystemEvent]] = [FileModifiedEvent, FileMovedEvent]
+        observer.schedule(Told(), str(self.hot), event_filter=changes)
         try:
             observer.start()
         except OSError as error:

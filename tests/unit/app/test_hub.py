@@ -131,3 +131,13 @@ def test_events_during_the_first_read_are_not_lost(lake: Lake, hub: Hub) -> None
         writer.join()
     eventually(lambda: len(labels(hub, "t")) == 121)
     assert hub.watch("t").totals()["calls"] == 120
+
+
+def test_each_new_run_is_counted_once(lake: Lake, hub: Hub) -> None:
+    """Pages see at a glance that another run began, and list runs anew only then."""
+    before = hub.runs
+    tell(lake, "one", "root")
+    eventually(lambda: hub.runs == before + 1)
+    tell(lake, "one", "c", model="m1")
+    tell(lake, "two", "root")
+    eventually(lambda: hub.runs == before + 2)
