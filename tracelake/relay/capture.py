@@ -214,11 +214,13 @@ def _parse_any(pieces: list[bytes]) -> RawResponse:
 
 def opened_record(capture: Capture, redaction: Redaction) -> Record:
     """The record of a request: redacted; fields as in `storage.xlog.opened_record`."""
-    body = b"".join(capture.request)
-    headers = capture.request_headers
-    kept, described = _redacted(headers, body, redaction)
-    if capture.stamps is not None and redaction.patterns:
-        kept = clean_side(capture, "request", body, redaction)[0]
+    body = b"".join(capture.request) if len(capture.request) != 1 else bytes(capture.request[0])
+    if not redaction.patterns:
+        kept, described = body, tuple(map(_kept, capture.head.split(b"\r\n")[1:]))
+    else:
+        kept, described = _redacted(capture.request_headers, body, redaction)
+        if capture.stamps is not None:
+            kept = clean_side(capture, "request", body, redaction)[0]
     route = capture.route
     if not route.backend.is_usual:
         described = ((UPSTREAM_URL, route.backend.url), *described)
@@ -286,6 +288,12 @@ def _pair(line: bytes) -> tuple[str, str]:
     """Name and value of a header line; programs repeat most of theirs in every request."""
     name, _, value = line.decode("latin-1").partition(":")
     return name, value.strip(" \t")
+
+
+@lru_cache(maxsize=4096)
+def _kept(line: bytes) -> tuple[str, str]:
+    """Name and value of a header line without credentials; most are repeated in every request."""
+    return Redaction().headers([_pair(line)])[0]
 
 
 def _first(headers: list[tuple[str, str]], name: str) -> str | None:
