@@ -1,19 +1,19 @@
-// Signs of life. Rings around the newest running nodes are stepped DOM animations; only the dashes of
-// running edges need the canvas redrawn, so they tick slowly, slower in large graphs, and the timer
-// ends when nothing runs.
+// Signs of life: rings around the newest running nodes, and dashes that wander along running edges.
+//
+// Both advance by a slow tick, slower in large graphs, which ends when nothing runs. An animation of
+// the browser's own would have it compose sixty frames a second, however rarely it changes.
 
 import { h } from "../shared/dom.js";
 
-const TICK_MS = 140;
+const TICK_MS = 180;
 const SLOW_TICK_MS = 700;
 const LARGE = 300;
-/**
- * Without news for so long everything rests but a slow beat: an animation of the browser's own,
- * however rarely it changes, has it compose sixty frames a second.
- */
+/** Steps from the smallest ring to the largest. */
+const PHASES = 7;
+/** Without news for so long everything rests but a slow beat. */
 const REST_MS = 5000;
 const BEAT_MS = 1500;
-/** Rings at once: each costs the compositor a layer. Nodes beyond show their border only. */
+/** Rings at once. Nodes beyond show their border only. */
 const MAX_RINGS = 10;
 
 export class Motion {
@@ -21,7 +21,7 @@ export class Motion {
     this.cy = cy;
     this.layer = layer;
     this.rings = new Map();
-    this.offset = 0;
+    this.ticks = 0;
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
   }
 
@@ -47,7 +47,8 @@ export class Motion {
     }
     this.place();
     this.edges = this.cy.edges('[status="running"]');
-    this.setPace(this.still.matches || this.edges.empty() ? 0 : this.pace());
+    const isLively = this.rings.size || this.edges.nonempty();
+    this.setPace(this.still.matches || !isLively ? 0 : this.pace());
   }
 
   wake() {
@@ -59,7 +60,7 @@ export class Motion {
   rest() {
     const root = this.layer.closest(".tl-graph");
     root?.classList.add("resting");
-    this.setPace(0); // each tick of the dashes draws the whole canvas again
+    this.setPace(0);
     if (this.rings.size && !this.still.matches)
       this.beat = setInterval(() => document.hidden || root?.classList.toggle("beat"), BEAT_MS);
   }
@@ -88,8 +89,11 @@ export class Motion {
 
   tick() {
     if (document.hidden) return;
-    this.offset = (this.offset - 2) % 24;
-    this.edges.style("line-dash-offset", this.offset);
+    this.ticks += 1;
+    const phase = this.ticks % PHASES;
+    this.layer.style.setProperty("--phase", phase / PHASES);
+    this.layer.closest(".tl-graph")?.classList.toggle("beat", phase > PHASES / 2);
+    if (this.edges.nonempty()) this.edges.style("line-dash-offset", -2 * (this.ticks % 12));
   }
 
   stop() {

@@ -6,6 +6,8 @@ import { duration, took } from "../shared/format.js";
 const ROW = 22;
 const SPARE = 6; // rows drawn beyond the window on either side
 const TICK_MS = 1000;
+/** Without news for this long running bars grow at every third tick only. */
+const QUIET_MS = 8000;
 
 export class Timeline {
   /**
@@ -16,6 +18,9 @@ export class Timeline {
     this.events = events;
     this.spans = new Map();
     this.rows = [];
+    this.drawn = new Map();
+    // kept, as to ask the page for them has it lay everything out
+    this.top = this.tall = 0;
     this.axis = h("div", { class: "tl-axis", title: "Drag to see the graph as it was; double-click to return" });
     this.inner = h("div", { class: "tl-rows" });
     this.scroll = h("div", { class: "tl-scroll", tabIndex: -1 }, this.inner);
@@ -29,7 +34,7 @@ export class Timeline {
     this.track = h("div", { class: "tl-track-area" }, this.playhead);
     box.replaceChildren(this.axis, this.scroll, this.track);
     this.box = box;
-    this.scroll.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.scroll.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.inner.addEventListener("click", (event) => {
       const row = event.target.closest(".tl-row");
       if (row) this.events.onSelect(row.dataset.id);
@@ -41,8 +46,26 @@ export class Timeline {
     });
     this.axis.addEventListener("pointermove", (event) => event.buttons & 1 && this.drag(event));
     this.axis.addEventListener("dblclick", () => this.setMoment(null));
-    this.observer = new ResizeObserver(() => this.draw());
+    this.observer = new ResizeObserver(([{ contentRect }]) => {
+      this.tall = contentRect.height;
+      this.draw();
+    });
     this.observer.observe(this.scroll);
+  }
+
+  scrolled() {
+    this.top = this.scroll.scrollTop;
+    this.draw();
+  }
+
+  scrollTo(top) {
+    this.top = Math.max(0, Math.min(top, this.rows.length * ROW - this.tall));
+    this.scroll.scrollTop = this.top;
+  }
+
+  /** Whether the last row is in sight. */
+  get isAtEnd() {
+    return this.top + this.tall >= this.rows.length * ROW - 2 * ROW;
   }
 
   clear() {
@@ -51,6 +74,8 @@ export class Timeline {
     this.stale = true;
     this.axisKey = null;
     this.inner.replaceChildren();
+    this.drawn.clear();
+    this.top = 0;
     this.setMoment(null);
   }
 
@@ -61,12 +86,13 @@ export class Timeline {
       this.spans.set(node.id, { ...node, depth: depthOf(node) });
     }
     this.stale = true;
-    const atEnd = this.scroll.scrollTop + this.scroll.clientHeight >= this.scroll.scrollHeight - 2 * ROW;
+    this.newsAt = performance.now();
     if (this.pending) return;
+    const { isAtEnd } = this;
     this.pending = requestAnimationFrame(() => {
       this.pending = null;
       this.draw();
-      if (atEnd && this.running && !this.selected) this.scroll.scrollTop = this.scroll.scrollHeight;
+      if (isAtEnd && this.running && !this.selected) this.scrollTo(Infinity);
       this.tick();
     });
   }
@@ -104,6 +130,8 @@ export class Timeline {
 
   /** Time went on: running bars grow, and now and then the axis does. */
   advance() {
+    this.ticks = (this.ticks ?? 0) + 1;
+    if (this.ticks % 3 && performance.now() - this.newsAt > QUIET_MS) return;
     const [, to] = this.range();
     if (!this.extent || to !== this.extent[1]) return this.draw();
     const span = to - this.extent[0];
@@ -115,10 +143,8 @@ export class Timeline {
     this.selected = id?.replace(/:response$/, "") ?? null;
     this.arrange();
     const at = this.rows.findIndex((row) => row.id === this.selected);
-    const { scroll } = this;
     this.inner.style.height = `${this.rows.length * ROW}px`;
-    if (at >= 0 && (at * ROW < scroll.scrollTop || (at + 1) * ROW > scroll.scrollTop + scroll.clientHeight))
-      scroll.scrollTop = Math.max(0, at * ROW - scroll.clientHeight / 2);
+    if (at >= 0 && (at * ROW < this.top || (at + 1) * ROW > this.top + this.tall)) this.scrollTo(at * ROW - this.tall / 2);
     this.draw();
   }
 
@@ -134,17 +160,35 @@ export class Timeline {
   draw() {
     this.arrange();
     if (this.box.hidden || !this.rows.length) return;
-    const { rows, scroll } = this;
+    const { rows, top, tall } = this;
     const [from, to] = (this.extent = this.range());
     const span = to - from;
     this.inner.style.height = `${rows.length * ROW}px`;
-    const first = Math.max(0, Math.floor(scroll.scrollTop / ROW) - SPARE);
-    const last = Math.min(rows.length, Math.ceil((scroll.scrollTop + scroll.clientHeight) / ROW) + SPARE);
-    const drawn = [];
-    for (let at = first; at < last; at += 1) drawn.push(this.row(rows[at], at, from, span));
-    this.inner.replaceChildren(...drawn);
+    const first = Math.max(0, Math.floor(top / ROW) - SPARE);
+    const last = Math.min(rows.length, Math.ceil((top + tall) / ROW) + SPARE);
+    this.drawRows(first, last, from, span);
     this.drawAxis(span);
     this.placePlayhead();
+  }
+
+  /** Rows that look as before stay as they are. */
+  drawRows(first, last, from, span) {
+    const before = this.drawn;
+    this.drawn = new Map();
+    for (let at = first; at < last; at += 1) {
+      const data = this.rows[at];
+      const look = `${at} ${from} ${span} ${data.id === this.selected} ${this.folded.get(data.lane)}`;
+      const known = before.get(data.id);
+      const isSame = known?.data === data && known.look === look;
+      this.drawn.set(data.id, isSame ? known : { data, look, row: this.row(data, at, from, span) });
+      if (isSame) before.delete(data.id);
+    }
+    for (const { row } of before.values()) row.remove();
+    let next = this.inner.firstChild;
+    for (const { row } of this.drawn.values()) {
+      if (row === next) next = next.nextSibling;
+      else this.inner.insertBefore(row, next);
+    }
   }
 
   row(data, at, from, span) {
