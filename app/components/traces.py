@@ -70,7 +70,7 @@ def render_traces(
         hide_index=True,
         on_select=clicked,
         selection_mode=["multi-row", "single-cell"],
-        height=min(18, len(shown) + 1) * _ROW_PX + 3,
+        height=min(18, len(shown) + 1) * _ROW_PX + 2,
         row_height=_ROW_PX,
         placeholder="",
         column_order=_NARROW if is_narrow else None,
