@@ -37,7 +37,7 @@ from tracelake.replay.offline import live_urls
 from tracelake.replay.record import RunRecord, capture_run
 from tracelake.replay.recorded import settle
 from tracelake.replay.session import Edit, Options, ReplaySession, Served
-from tracelake.replay.shown import edited_request, mark_cancelled, tell_result
+from tracelake.replay.shown import edited_request, mark_cancelled, tell, tell_result
 from tracelake.replay.source import find_run, read_recording, spans_of, tools_of
 from tracelake.replay.tools import RecordedTools, read_tool_calls
 from tracelake.replay.workcopy import CopyPlan, make_copy, plan_copy
@@ -176,7 +176,7 @@ def _session(
 
     def amend(span_id: str, sent: Exchange) -> None:
         if (event := edited_request(specification.run_id, span_id, sent)) is not None:
-            lake.append(event)
+            tell(lake, event)
 
     options = Options(
         span_id=specification.span_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracelake.model import Event, utc_now
+from tracelake.redaction import patterns_of
 from tracelake.replay.source import spans_of
 from tracelake.wire import read_request
 
@@ -32,6 +33,16 @@ def edited_request(trace_id: str, span_id: str, sent: Exchange) -> Event | None:
     return Event("span", trace_id, span_id, utc_now(), data=kept)
 
 
+def tell(lake: Lake, event: Event) -> None:
+    """Append an event without what the user's patterns match: it did not pass the relay.
+
+    Raises:
+        ConfigError: The patterns cannot be read; nothing is written.
+    """
+    patterns = patterns_of(lake.location)
+    lake.append(patterns.event(event.to_dict()) if patterns else event)
+
+
 def tell_result(lake: Lake, run_id: str, edit: Mapping[str, Any]) -> None:
     """Let the span of a tool whose result was edited show what the model was told."""
     if not edit.get("result_of"):
@@ -39,7 +50,7 @@ def tell_result(lake: Lake, run_id: str, edit: Mapping[str, Any]) -> None:
     for span in spans_of(lake, run_id):
         if span["kind"] == "tool" and span["tool_call_id"] == edit["result_of"]:
             data = {"result": edit["result_text"], "match": "edited"}
-            lake.append(Event("span", run_id, str(span["span_id"]), utc_now(), data=data))
+            tell(lake, Event("span", run_id, str(span["span_id"]), utc_now(), data=data))
 
 
 def mark_cancelled(lake: Lake, run_id: str) -> None:
