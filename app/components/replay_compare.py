@@ -151,8 +151,10 @@ def _cells(row: Row) -> dict[str, Any]:
 
 
 def _signed(change: float | None, form: Any) -> str:
-    """A change with its sign; empty where nothing changed or it is not known."""
-    return f"{'-' if change < 0 else '+'}{form(abs(change))}" if change else ""
+    """A change with its sign; empty where nothing that shows changed or it is not known."""
+    if not change or (shown := form(abs(change))) == form(0):
+        return ""
+    return f"{'-' if change < 0 else '+'}{shown}"
 
 
 def _sum(*numbers: float | None) -> float | None:
