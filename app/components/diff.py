@@ -30,6 +30,7 @@ _BUNDLE = Path(tracelake.__file__).parent / "_ui" / "frontend" / "diff.js"
 #: Of a longer piece only the ends are shown until it is asked for: nobody reads it, and laying it
 #: out stops the page.
 _PIECE_MAX, _PIECE_ENDS = 20_000, 1_000
+_TURNING = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _LONG_LINE = re.compile(rf"([^\n]{{{_PIECE_MAX + 1},}})")
 
 
@@ -96,7 +97,7 @@ def render_chunks(
 def _as_html(chunks: Sequence[Chunk], *, titles: tuple[str, str], waiting: str) -> str:
     """The two panes as HTML; every chunk escaped; `waiting` ends the left one, unmarked."""
     left = "".join(_marked(chunk, "removed", "del") for chunk in chunks if chunk.op != "added")
-    left += escape(waiting)
+    left += _escaped(waiting)
     right = "".join(_marked(chunk, "added", "ins") for chunk in chunks if chunk.op != "removed")
     panes = zip(titles, (left, right), strict=True)
     return f'<div class="tl-diff">{"".join(_pane(title, body) for title, body in panes)}</div>'
@@ -179,8 +180,13 @@ def _compared(before: str, after: str) -> tuple[Chunk, ...]:
 
 
 def _marked(chunk: Chunk, op: str, tag: str) -> str:
-    text = escape(chunk.text)
+    text = _escaped(chunk.text)
     return f"<{tag}>{text}</{tag}>" if chunk.op == op else text
+
+
+def _escaped(text: str) -> str:
+    """Text as HTML; what would turn the order of its characters turns none beside itself."""
+    return _TURNING.sub(r'<bdi class="tl-unseen">\g<0></bdi>', escape(text))
 
 
 def _pane(title: str, body: str) -> str:

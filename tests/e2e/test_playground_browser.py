@@ -87,7 +87,7 @@ def test_hostile_text_stays_text(page: Page, url: str) -> None:
     answer = page.get_by_role("tabpanel", name="Answer")
     expect(answer).to_contain_text(f"Said {HOSTILE}")
     system.press("Control+End")
-    page.keyboard.insert_text(f"\n{HOSTILE}")
+    page.keyboard.insert_text(f"\n{HOSTILE} \u202eturned\u202c 😀")
     system.press("Control+Enter")
     expect(answer.locator("ins").first).to_be_visible()
     expect(answer.locator("del").first).to_be_visible()
@@ -95,6 +95,9 @@ def test_hostile_text_stays_text(page: Page, url: str) -> None:
     page.get_by_role("tab", name="Prompt changes").click()
     changes = page.get_by_role("tabpanel", name="Prompt changes")
     expect(changes.locator("ins").filter(has_text="hacked").first).to_be_visible()
+    # what turns the order of letters is seen and turns nothing
+    expect(changes.locator("ins .tl-unseen")).to_have_count(2)
+    expect(changes.locator("ins").filter(has_text="turned")).to_contain_text("😀")
     for markup in ("img", "script", "b"):
         assert page.locator(f".tl-rows {markup}").count() == 0
     assert page.evaluate("() => window.hacked") is None

@@ -14,6 +14,8 @@ import { Keys } from "./keys.js";
 
 /** Lines of one block; blocks out of sight are neither laid out nor painted. */
 const BLOCK_LINES = 60;
+/** Controls and marks of direction; not those that lay lines out or join emoji. */
+const UNSEEN = /((?![\t\r\n\u200c\u200d])[\p{Cc}\p{Cf}])/u;
 const keys = new Keys();
 
 class Diff {
@@ -163,11 +165,11 @@ function twice(make) {
 /** Lines as blocks, so that those out of sight cost nothing. */
 function blocks(text) {
   const lines = text.split("\n");
-  if (lines.length <= BLOCK_LINES * 2) return [ended(text)];
+  if (lines.length <= BLOCK_LINES * 2) return seen(ended(text));
   const found = [];
   for (let start = 0; start < lines.length; start += BLOCK_LINES) {
     const part = lines.slice(start, start + BLOCK_LINES).join("\n");
-    found.push(h("div", { class: "tl-block" }, ended(part)));
+    found.push(h("div", { class: "tl-block" }, ...seen(ended(part))));
   }
   return found;
 }
@@ -178,11 +180,21 @@ function ended(text) {
 }
 
 function marked(text, number, side) {
-  if (!number) return text;
+  if (!number) return h("span", {}, ...seen(text));
   const tag = side === 0 ? "del" : "ins";
   // a line break alone would be invisible
   const name = /^[\r\n]+$/.test(text) ? "tl-break" : "";
-  return h(tag, { class: name, dataset: { n: number } }, text);
+  return h(tag, { class: name, dataset: { n: number } }, ...seen(text));
+}
+
+/** A text with each character that has no shape, or turns the order of others, made visible. */
+function seen(text) {
+  if (!UNSEEN.test(text)) return [text];
+  return text.split(UNSEEN).map((part, place) => {
+    if (place % 2 === 0) return part;
+    const title = `U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+    return h("bdi", { class: "tl-unseen", title }, part);
+  });
 }
 
 function numberOf(element) {

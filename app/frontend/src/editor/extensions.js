@@ -11,6 +11,7 @@ import {
   MatchDecorator,
   ViewPlugin,
   drawSelection,
+  highlightSpecialChars,
   keymap,
   placeholder,
 } from "@codemirror/view";
@@ -43,6 +44,8 @@ export function fixed(data, { submit, leave }) {
     keys,
     history(),
     drawSelection(),
+    // what has no shape, or turns the order of others, shows as a dot that says which it is
+    highlightSpecialChars(),
     bracketMatching(),
     keymap.of([...defaultKeymap, ...historyKeymap]),
     EditorView.lineWrapping,
