@@ -123,7 +123,7 @@ def render_opened(trace_id: str) -> None:
         try:
             preview.render_preview(data.read_trace(trace_id), data.read_spans(trace_id))
         except NotInLake as error:
-            st.warning(f"{error}: it may have been deleted.")
+            st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}: it may have been deleted.")
 
 
 main()
