@@ -39,7 +39,10 @@ def render_bar() -> str:
         running, busy = _pace(known)
         every = _REFRESH_S if busy else _IDLE_REFRESH_S
         st.fragment(_counters, run_every=every)(known, (running, busy), hub.current().runs)
-    with right, st.container(horizontal=True, horizontal_alignment="right"):
+    with (
+        right,
+        st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"),
+    ):
         st.segmented_control(
             "Show",
             list(_STATUSES),

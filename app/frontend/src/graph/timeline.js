@@ -20,7 +20,7 @@ export class Timeline {
     this.rows = [];
     this.drawn = new Map();
     // kept, as to ask the page for them has it lay everything out
-    this.top = this.tall = 0;
+    this.top = this.tall = this.turn = 0;
     this.axis = h("div", { class: "tl-axis", title: "Drag to see the graph as it was; double-click to return" });
     this.inner = h("div", { class: "tl-rows" });
     this.scroll = h("div", { class: "tl-scroll", tabIndex: -1 }, this.inner);
@@ -130,8 +130,8 @@ export class Timeline {
 
   /** Time went on: running bars grow, and now and then the axis does. */
   advance() {
-    this.ticks = (this.ticks ?? 0) + 1;
-    if (this.ticks % 3 && performance.now() - this.newsAt > QUIET_MS) return;
+    this.turn = (this.turn + 1) % 3;
+    if (this.turn && performance.now() - this.newsAt > QUIET_MS) return;
     const [, to] = this.range();
     if (!this.extent || to !== this.extent[1]) return this.draw();
     const span = to - this.extent[0];
