@@ -215,6 +215,22 @@ def test_the_layout_switches_and_nothing_is_lost(page: Page, served: tuple[Lake,
     page.wait_for_function(f"(before) => String(({places})()) === String(before)", arg=before)
 
 
+def test_time_goes_on_and_can_be_wound_back(page: Page, served: tuple[Lake, str]) -> None:
+    """The axis grows while a run waits; a press on it shows the past, Escape what is now."""
+    lake, base = served
+    Run(lake, "time").tell("llm_call", "c", status="running", model="m")
+    show(page, base, "time", 2)
+    end = page.evaluate(f"{GRAPH}.timeline.extent[1]")
+    page.wait_for_function(f"(end) => {GRAPH}.timeline.extent[1] > end", arg=end)
+    axis = page.locator(".tl-ticks")
+    expect(axis.locator("span").first).to_have_text("0")
+    axis.click(position={"x": 200, "y": 8})
+    back = page.get_by_role("button", name="Back to now")
+    expect(back).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(back).to_be_hidden()
+
+
 def test_without_a_socket_the_page_polls_and_says_so(page: Page, served: tuple[Lake, str]) -> None:
     """Where no WebSocket can be had the graph still grows and clicks still open spans."""
     lake, base = served
