@@ -31,6 +31,7 @@ from tracelake.storage.damage import answer, foreign_errors
 from tracelake.storage.lock import LOCK_TIMEOUT_S, sealer_lock
 from tracelake.storage.log import removed_since
 from tracelake.storage.options import file_system, storage_options
+from tracelake.storage.records import TRACE_OF, store_of
 from tracelake.storage.rewrite import rewrite
 from tracelake.storage.table import DeltaStore
 
@@ -81,6 +82,7 @@ class Compactor:
         self._hot = location.hot
         self._stores = [DeltaStore(location.tables, table, options) for table in (SPANS, EXCHANGES)]
         self._traces = DeltaStore(location.tables, TRACES, options)
+        self._records = [store_of(location, name) for name in TRACE_OF]
         self._target_bytes = target_bytes
         self._vacuum_grace_s = vacuum_grace_s
 
@@ -120,7 +122,8 @@ class Compactor:
         Returns:
             Number of files deleted.
         """
-        return sum(self._vacuum(store) for store in (*self._stores, self._traces))
+        stores = (*self._stores, self._traces, *self._records)
+        return sum(self._vacuum(store) for store in stores)
 
     def _merge(self, store: DeltaStore, merge: Merge) -> int | None:
         snapshot = store.snapshot()

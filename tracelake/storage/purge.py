@@ -1,6 +1,6 @@
 """Rewriting a table without what was deleted.
 
-    purge(store, tombstones) -> rows gone; the sealer's lock is held
+    purge(store, tombstones, trace) -> rows gone; the sealer's lock is held
 
 Invariant: the mark "purged up to here" is in the same commit as the rows' removal.
 """
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 PURGED = "tombstones"
 
 
-def purge(store: DeltaStore, tombstones: Tombstones) -> int:
+def purge(store: DeltaStore, tombstones: Tombstones, trace: str = "trace_id") -> int:
     """Remove deleted rows from a table, once for each version of the marks.
 
     Days that are deleted as a whole are only unnamed, nothing of them is read.
+
+    Args:
+        store: The table.
+        tombstones: The marks in force.
+        trace: The column that names the trace of a row.
 
     Returns:
         Number of rows removed.
@@ -46,24 +51,25 @@ def purge(store: DeltaStore, tombstones: Tombstones) -> int:
             or file.date in tombstones.days
             or file.may_hold(tombstones.trace_ids)
         )
-        and _kept(snapshot, file, tombstones) < file.rows
+        and _kept(snapshot, file, tombstones, trace) < file.rows
     ]
     gone = sum(file.rows for file in whole)
-    gone += sum(file.rows - _kept(snapshot, file, tombstones) for file in partly)
+    gone += sum(file.rows - _kept(snapshot, file, tombstones, trace) for file in partly)
     if whole or partly:
-        rewrite(store, snapshot, [*whole, *partly], _remaining(snapshot, partly, tombstones), done)
+        remaining = _remaining(snapshot, partly, tombstones, trace)
+        rewrite(store, snapshot, [*whole, *partly], remaining, done)
     return gone
 
 
-def _kept(snapshot: Snapshot, file: File, tombstones: Tombstones) -> int:
-    rows = snapshot.scan([file]).select("trace_id", "start_time")
-    return tombstones.visible(rows).select(pl.len()).collect().item()
+def _kept(snapshot: Snapshot, file: File, tombstones: Tombstones, trace: str) -> int:
+    rows = snapshot.scan([file]).select(trace, "start_time")
+    return tombstones.visible(rows, trace).select(pl.len()).collect().item()
 
 
 def _remaining(
-    snapshot: Snapshot, files: list[File], tombstones: Tombstones
+    snapshot: Snapshot, files: list[File], tombstones: Tombstones, trace: str
 ) -> Iterator[pl.DataFrame]:
     for file in files:
-        rows = tombstones.visible(snapshot.scan([file])).collect()
+        rows = tombstones.visible(snapshot.scan([file]), trace).collect()
         if rows.height:
             yield rows

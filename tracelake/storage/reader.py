@@ -29,6 +29,7 @@ from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
 from tracelake.storage.hot import HotView, Moved
 from tracelake.storage.options import storage_options
+from tracelake.storage.records import traces_with_records
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments
 from tracelake.storage.table import DeltaStore, Snapshot
@@ -266,11 +267,15 @@ class Reader:
         found = rows.filter(chosen).collect()
         if before is None and day is None and found.is_empty():
             raise NotInLake(f"no trace {trace_id} in {self.location.tables}: see tracelake ls")
-        # What is before a moment goes without being named, but for what reaches into its day.
+        # What is before a moment goes without being named, but for what reaches into its day, and
+        # what somebody may have written of later.
         named = found
         if before is not None:
             midnight = before.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            named = found.filter(pl.col("end_time") >= midnight)
+            noted = traces_with_records(self.location)
+            named = found.filter(
+                (pl.col("end_time") >= midnight) | pl.col("trace_id").is_in(sorted(noted))
+            )
         now = datetime.now(UTC)
         tombstones.add(self._marks, set(named["trace_id"]), now, before=before, day=day)
         return found.height

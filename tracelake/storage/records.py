@@ -3,7 +3,9 @@
 Each write is one Delta commit; a later row of the same key replaces the earlier one. They need no
 hot tier: a person or a program start writes them, not every event.
 
-Invariant: a row written is never changed; taking something back is a later row with `deleted`.
+Invariants:
+- A row written is never changed; taking something back is a later row with `deleted`.
+- What speaks of a deleted trace is hidden with it, and removed by the seal that follows.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ import polars as pl
 
 from tracelake import schema
 from tracelake.errors import LakeError
+from tracelake.storage import tombstones
 from tracelake.storage.options import storage_options
 from tracelake.storage.rewrite import append
 from tracelake.storage.table import DeltaStore
+from tracelake.storage.tombstones import TOMBSTONES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +35,8 @@ KEYS = {
     "checkpoints": "checkpoint_id",
     "views": "view_id",
 }
+#: Table to the column that names the trace of a row; a recorded run gives its trace its own id.
+TRACE_OF = {"runs": "run_id", "annotations": "trace_id", "checkpoints": "trace_id"}
 
 
 def write_records(location: Location, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -56,7 +62,24 @@ def write_records(location: Location, name: str, rows: Iterable[Mapping[str, Any
         for row in rows
     ]
     frame = pl.DataFrame(prepared, schema=schema.polars_schema(table))
-    append(DeltaStore(location.tables, table, storage_options(location)), frame, {})
+    append(store_of(location, name), frame, {})
+
+
+def store_of(location: Location, name: str) -> DeltaStore:
+    """The files and the log of a small table.
+
+    Raises:
+        LakeError: There is no such table.
+    """
+    return DeltaStore(location.tables, _table(name), storage_options(location))
+
+
+def traces_with_records(location: Location) -> set[str]:
+    """Ids of the traces that rows of small tables speak of."""
+    frames = [
+        scan_records(location, name).select(trace=column) for name, column in TRACE_OF.items()
+    ]
+    return set(pl.concat(frames).collect()["trace"].drop_nulls())
 
 
 def scan_records(location: Location, name: str) -> pl.LazyFrame:
@@ -66,7 +89,10 @@ def scan_records(location: Location, name: str) -> pl.LazyFrame:
         LakeError: There is no such table.
     """
     table = _table(name)
-    rows = DeltaStore(location.tables, table, storage_options(location)).snapshot().scan()
+    rows = store_of(location, name).snapshot().scan()
+    if name in TRACE_OF:
+        marks = DeltaStore(location.tables, TOMBSTONES, storage_options(location))
+        rows = tombstones.read(marks.snapshot()).visible(rows, TRACE_OF[name])
     order = ["start_time", *(["end_time"] if "end_time" in table.names else [])]
     latest = rows.sort(order, nulls_last=False, maintain_order=True).unique(
         KEYS[name], keep="last", maintain_order=True

@@ -38,6 +38,7 @@ from tracelake.storage.options import storage_options
 from tracelake.storage.purge import purge
 from tracelake.storage.reader import to_frame
 from tracelake.storage.reap import reap
+from tracelake.storage.records import TRACE_OF, store_of
 from tracelake.storage.rewrite import append
 from tracelake.storage.segment import is_locked, list_segments, read_segment, writer_of
 from tracelake.storage.table import DeltaStore, Snapshot
@@ -197,6 +198,10 @@ class Sealer:
             if batch.is_last:
                 break
         purged = sum(purge(store, self._deleted) for store in stores)
+        purged += sum(
+            purge(store_of(self._location, name), self._deleted, trace)
+            for name, trace in TRACE_OF.items()
+        )
         sealed, given_up = seal_exchanges(
             self._location, self._exchanges, self._deleted, self._lost_after_s
         )

@@ -69,16 +69,16 @@ class Tombstones:
             return bool(self.days) and start.astimezone(UTC).date() in self.days
         return trace_id in self.trace_ids
 
-    def visible(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows that are not deleted; needs `trace_id` and `start_time`."""
+    def visible(self, frame: pl.LazyFrame, trace: str = "trace_id") -> pl.LazyFrame:
+        """The rows that are not deleted; needs `start_time` and the column that names the trace."""
         if self.before is not None:
             frame = frame.filter(pl.col("start_time") >= self.before)
         if self.trace_ids:
-            hidden = pl.LazyFrame({"trace_id": sorted(self.trace_ids)})
-            frame = frame.join(hidden, on="trace_id", how="anti")
+            hidden = pl.LazyFrame({trace: sorted(self.trace_ids)})
+            frame = frame.join(hidden, on=trace, how="anti")
         if self.days:
             of_a_day = pl.col("start_time").dt.date().is_in(sorted(self.days))
-            frame = frame.filter(pl.col("trace_id").is_not_null() | ~of_a_day)
+            frame = frame.filter(pl.col(trace).is_not_null() | ~of_a_day)
         return frame
 
 

@@ -157,6 +157,33 @@ def test_deleting_a_day_takes_what_started_on_it_whole(tmp_path: Path) -> None:
     assert not any(b"d1" in path.read_bytes() for path in lake.hot.glob("[!.]*"))
 
 
+@pytest.mark.parametrize("by_age", [False, True])
+def test_what_speaks_of_a_deleted_trace_goes_with_it(tmp_path: Path, by_age: bool) -> None:
+    """Its run, notes and checkpoints are hidden at once and leave the files at the next seal."""
+    lake = Lake(tmp_path / "lake")
+    for days, name in enumerate(("old", "new")):
+        _append(lake, name, "one", days * 86400)
+        start = T0 + timedelta(days=days)
+        lake.write("runs", [{"run_id": name, "start_time": start, "command": ["x"]}])
+        # somebody looked at it much later
+        row = {"trace_id": name, "start_time": T0 + timedelta(days=9)}
+        lake.write("annotations", [{**row, "annotation_id": f"a-{name}", "text": "note"}])
+        lake.write("checkpoints", [{**row, "checkpoint_id": f"c-{name}", "name": "here"}])
+    lake.seal()
+    tables = {"runs": "run_id", "annotations": "trace_id", "checkpoints": "trace_id"}
+    moment = T0 + timedelta(days=1)
+    assert (lake.delete(before=moment) if by_age else lake.delete("old")) == 1
+    for _ in range(2):
+        for table, column in tables.items():
+            assert lake.records(table).collect()[column].to_list() == ["new"]
+            ducks = lake.scan(table, engine="duckdb").collect().to_native()
+            assert ducks[column].to_pylist() == ["new"]
+        lake.seal()
+    for table, column in tables.items():
+        held = [name for uri in lake.files(table) for name in pl.read_parquet(uri)[column]]
+        assert held == ["new"]
+
+
 def test_deleting_what_is_not_there_says_so(lake: Lake) -> None:
     """A mistyped id is an error, not a silent success."""
     with pytest.raises(NotInLake):
