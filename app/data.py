@@ -51,6 +51,8 @@ _LIGHT = tuple(
     }
 )  # fmt: skip
 _CACHED = 64
+#: Tests in a row that somebody may have run since the last program.
+_LOOKED_AT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,20 @@ def lake_facts() -> LakeFacts:
 def latest_trace() -> dict[str, Any] | None:
     """The trace that started last, or None in an empty lake."""
     return _latest_trace(snapshot_id())
+
+
+def latest_run() -> str:
+    """Id of the trace that started last and is no Playground test, if there is one.
+
+    Raises:
+        NotInLake: The lake is empty.
+    """
+    rows = list_traces(TraceFilter(), page_size=_LOOKED_AT).rows
+    if not rows:
+        raise NotInLake("no trace in this lake")
+    ids = [row["trace_id"] for row in rows]
+    runs = (name for name in ids if read_spans(name)[0]["source"] != "playground")
+    return next(runs, ids[0])
 
 
 def list_traces(

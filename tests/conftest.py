@@ -1,4 +1,4 @@
-"""For all tests: how Hypothesis judges time, and the figures that tests found.
+"""For all tests: how Hypothesis judges time, names of cases, and the figures that tests found.
 
 A slow machine is no wrong answer, so no example has a deadline. Figures are told after all tests,
 by workers of a parallel run too.
@@ -20,6 +20,11 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names all bytes alike: compressed ones hold the time and differ between processes."""
+    return "bytes" if isinstance(val, bytes) else None
 
 
 @pytest.fixture

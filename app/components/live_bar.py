@@ -30,7 +30,7 @@ def render_bar() -> str:
     """Selector, status filter and counters; gives the id of the chosen trace."""
     known = state.param(state.Param.TRACE)
     if known is None:
-        known = data.list_traces(TraceFilter(), page_size=1).rows[0]["trace_id"]
+        known = data.latest_run()
         state.set_params(**{state.Param.TRACE: known})
     left, middle, right = st.columns([1, 1.25, 0.66], vertical_alignment="bottom", gap="medium")
     with left:

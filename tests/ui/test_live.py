@@ -32,6 +32,16 @@ def test_the_newest_trace_is_shown_unasked(open_page: Callable[..., AppTest], fi
     assert page.get("bidi_component")
 
 
+def test_a_playground_test_is_not_what_live_opens_on(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The newest program is, whatever was tried since."""
+    data = {"source": "playground", "status": "ok", "model": "gpt-4o"}
+    event = {"event_type": "llm_call", "trace_id": "tried", "span_id": "call", "data": data}
+    filled.append({**event, "timestamp": "2026-11-23T10:00:00.000000Z"})
+    assert open_page("live").query_params["trace"] == ["live"]
+
+
 def test_the_trace_of_the_url_is_shown_with_its_counters(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:

@@ -16,6 +16,13 @@ const SLICE = 12; // elements worked out between two looks at the clock
 const SPARE_MS = 4;
 const SOON_MS = 500;
 
+// Safari has had no requestIdleCallback for long: a moment later does there
+const hasIdle = "requestIdleCallback" in globalThis;
+const whenIdle = hasIdle
+  ? (work) => requestIdleCallback(work, { timeout: SOON_MS })
+  : (work) => setTimeout(work, SPARE_MS, { timeRemaining: () => 0 });
+const noLonger = hasIdle ? (handle) => cancelIdleCallback(handle) : clearTimeout;
+
 export class Cull {
   constructor(cy) {
     this.cy = cy;
@@ -131,7 +138,7 @@ export class Cull {
 
   later() {
     if (this.idle || !this.dirty.size) return;
-    this.idle = requestIdleCallback((deadline) => this.workAhead(deadline), { timeout: SOON_MS });
+    this.idle = whenIdle((deadline) => this.workAhead(deadline));
   }
 
   workAhead(deadline) {
@@ -149,7 +156,7 @@ export class Cull {
   }
 
   stop() {
-    cancelIdleCallback(this.idle);
+    noLonger(this.idle);
   }
 }
 

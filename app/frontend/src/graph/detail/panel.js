@@ -106,7 +106,7 @@ export class Detail {
       h("button", { class: name === this.tab ? "on" : "", type: "button", role: "tab", "aria-selected": String(name === this.tab), on: { click: choose("tab", name) } }, label);
     const mode = (name, label) =>
       h("button", { class: name === kept.mode ? "on" : "", type: "button", on: { click: choose("mode", name) } }, label);
-    const hasModes = this.tab === "conversation" || this.tab === "result";
+    const hasModes = this.tab === "conversation";
     return h(
       "nav",
       { class: "tl-tabs", role: "tablist" },
@@ -138,7 +138,7 @@ export class Detail {
 function tabsOf(doc) {
   const names = [];
   if (doc.kind === "llm") names.push(["conversation", `Conversation ${doc.turns.length + (doc.answer ? 1 : 0)}`]);
-  else if (doc.parameters !== null || doc.result !== null) names.push(["result", "Call"]);
+  else if (doc.kind === "tool" || doc.parameters !== null || doc.result !== null) names.push(["result", "Call"]);
   else names.push(["about", "About"]);
   if (doc.tools.length) names.push(["tools", `Tools ${doc.tools.length}`]);
   if (doc.body) names.push(["request", "Request"]);
@@ -169,8 +169,9 @@ function toolCall(doc) {
   const blocks = [];
   if (doc.parameters !== null) blocks.push(section("Parameters", jsonBlock(doc.parameters)));
   if (doc.result !== null)
-    blocks.push(section("Result", looksLikeJson(doc.result) ? jsonBlock(prettyJson(doc.result)) : textBlock(doc.result, kept.mode === "markdown" ? "text" : "text")));
+    blocks.push(section("Result", looksLikeJson(doc.result) ? jsonBlock(prettyJson(doc.result)) : textBlock(doc.result, "text")));
   else if (doc.status === "running") blocks.push(h("p", { class: "tl-none tl-wait" }, "Still running…"));
+  else if (!blocks.length) blocks.push(h("p", { class: "tl-none" }, "Neither parameters nor a result were recorded."));
   return blocks;
 }
 
