@@ -39,7 +39,7 @@ def test_a_playground_test_is_not_what_live_opens_on(
     data = {"source": "playground", "status": "ok", "model": "gpt-4o"}
     event = {"event_type": "llm_call", "trace_id": "tried", "span_id": "call", "data": data}
     filled.append({**event, "timestamp": "2026-11-23T10:00:00.000000Z"})
-    assert open_page("live").query_params["trace"] == ["live"]
+    assert open_page("live").query_params["trace"] == "live"
 
 
 def test_the_trace_of_the_url_is_shown_with_its_counters(
