@@ -65,6 +65,7 @@ class Workbench:
         values: What to put in the place of `{{variables}}`, by name.
         headers: Request headers of the recorded call that are sent again to its format.
         drawn: What the page shows of the draft outside of the editors; None while it is drawn.
+        is_code_shown: Whether the page shows the whole call as code.
     """
 
     span: dict[str, Any] | None
@@ -80,6 +81,7 @@ class Workbench:
     values: dict[str, str] = field(default_factory=dict[str, str])
     headers: dict[str, str] = field(default_factory=dict[str, str])
     drawn: tuple[object, ...] | None = None
+    is_code_shown: bool = False
     _pieces: dict[int, tuple[Field, ...]] = field(default_factory=dict[int, tuple[Field, ...]])
 
     @property
@@ -119,7 +121,8 @@ class Workbench:
         """What the page shows of the draft outside of the editors."""
         messages = as_list(self.draft.api, self.draft.messages)
         edited = tuple(n for n in range(len(messages)) if self.is_message_edited(n))
-        return self.edits, edited, self.variables, self.revision, self.is_submitted
+        code = self.draft if self.is_code_shown else None
+        return self.edits, edited, self.variables, self.revision, self.is_submitted, code
 
     @property
     def is_outdated(self) -> bool:

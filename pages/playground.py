@@ -156,6 +156,7 @@ def render_results(bench: workbench.Workbench) -> None:
     state.put("_was_running", value=bench.is_running)
     # only the open one is drawn: a long prompt in a hidden one would hold up every key
     answer, prompt, listed, code = st.tabs(_TABS, key="results", on_change="rerun")
+    bench.is_code_shown = code.open is True
     if answer.open:
         with answer:
             render_answers(bench, tests)
@@ -185,7 +186,6 @@ def render_prompt_changes(bench: workbench.Workbench) -> None:
     )
 
 
-@st.fragment
 def render_code(bench: workbench.Workbench) -> None:
     """The call to paste elsewhere."""
     for title, source, language in (

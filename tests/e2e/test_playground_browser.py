@@ -98,6 +98,13 @@ def test_hostile_text_stays_text(page: Page, url: str) -> None:
     # what turns the order of letters is seen and turns nothing
     expect(changes.locator("ins .tl-unseen")).to_have_count(2)
     expect(changes.locator("ins").filter(has_text="turned")).to_contain_text("😀")
+    # the call as code is the one that would be sent now
+    page.get_by_role("tab", name="Code").click()
+    code = page.get_by_role("tabpanel", name="Code")
+    for last in ("once", "twice"):
+        system.press("Control+End")
+        page.keyboard.insert_text(f" Edited {last}.")
+        expect(code).to_contain_text(f"Edited {last}.")
     for markup in ("img", "script", "b"):
         assert page.locator(f".tl-rows {markup}").count() == 0
     assert page.evaluate("() => window.hacked") is None
