@@ -124,6 +124,9 @@ def _day_span(values: Sequence[dict[str, Any]]) -> int:
 
 
 def _days(values: Sequence[dict[str, Any]]) -> alt.X:
+    if _day_span(values) == 1:  # on an axis of time its mark would stand between two dates
+        axis = alt.Axis(format="%d %b", grid=False, labelAngle=0)
+        return alt.X("day:O", title=None, timeUnit="utcyearmonthdate", axis=axis)
     # whole days only: fractions of a day would all be labelled with the same date
     step = alt.TimeIntervalStep(interval="day", step=-(-_day_span(values) // 6))
     return alt.X(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import forks, navigation
+from app import data, forks, navigation
+from tracelake.errors import NotInLake
 
 if TYPE_CHECKING:
     from tracelake.replay.fork import ForkState
@@ -42,7 +43,7 @@ _STATUS = {
 _CALL_COLUMNS: dict[str, Any] = {
     "call": st.column_config.NumberColumn("Call", width=60),
     "answered": st.column_config.TextColumn("Answered", width=90, help="How it was answered"),
-    "repeats span": st.column_config.TextColumn("Repeats span", width=240),
+    "repeats": st.column_config.TextColumn("Repeats", width=240, help="The recorded call"),
     "alike": st.column_config.TextColumn("Alike", width=70, alignment="right"),
     "difference": st.column_config.TextColumn("Difference", width="large"),
 }
@@ -83,7 +84,7 @@ def render_calls(state: ForkState) -> None:
         return
     if state.calls:
         st.dataframe(
-            [_line(number, call) for number, call in enumerate(state.calls, 1)],
+            _lines(state),
             hide_index=True,
             height="content" if len(state.calls) <= _ROWS_SHOWN else 460,
             key="replay-calls",
@@ -129,11 +130,22 @@ def _render_steps(steps: list[dict[str, Any]]) -> None:
             st.text(f"{step['kind']} {step['name']}: {shown}" if shown else str(step["name"]))
 
 
-def _line(number: int, call: dict[str, Any]) -> dict[str, Any]:
+def _lines(state: ForkState) -> list[dict[str, Any]]:
+    origin = forks.origin_of(state.run_id)
+    try:
+        spans = data.read_spans(origin) if origin else []
+    except NotInLake:  # deleted since: the calls still tell how they were answered
+        spans = []
+    names = {span["span_id"]: f"{span['agent_name']} · {span['model']}" for span in spans}
+    return [_line(number, call, names) for number, call in enumerate(state.calls, 1)]
+
+
+def _line(number: int, call: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    original = call["original_span_id"] or ""
     return {
         "call": number,
         "answered": call["outcome"],
-        "repeats span": call["original_span_id"] or "",
+        "repeats": names.get(original, original),
         "alike": "" if call["similarity"] is None else f"{call['similarity']:.0%}",
         "difference": "\n".join(call["detail"]),
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.ui.conftest import add_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,3 +72,18 @@ def test_a_link_to_a_fork_that_is_gone_opens_the_form(
     assert not page.error
     assert page.query_params["trace"] == "live"
     assert "fork" not in page.query_params
+
+
+def test_the_calls_of_a_fork_name_what_they_repeat(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """By agent and model, as everywhere; ids tell a reader nothing."""
+    call = {"outcome": "exact", "original_span_id": "call", "similarity": None, "detail": []}
+    fork = {"trace_id": "good", "span_id": "call", "status": "ok", "calls": [call]}
+    begun = datetime(2026, 11, 23, tzinfo=UTC)
+    filled.write("runs", [{"run_id": "again", "start_time": begun, "command": [], "fork": fork}])
+    add_trace(filled, "again", agent="coder", model="claude-sonnet-4-5", day=23)
+    page = open_page("replay", fork="again")
+    tables = [table.value for table in page.dataframe]
+    (calls,) = [table for table in tables if "repeats" in table.columns]
+    assert calls["repeats"].to_list() == ["coder · claude-sonnet-4-5"]
