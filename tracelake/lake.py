@@ -271,7 +271,9 @@ class Lake:
         Raises:
             NotInLake: There is no such trace.
         """
-        return self._reader.delete(trace_id, before=before, day=day)
+        from tracelake.storage.deletion import delete
+
+        return delete(self._reader, trace_id, before=before, day=day)
 
     def sealer(self) -> Sealer:
         """A sealer of this lake, for a process that seals again and again."""

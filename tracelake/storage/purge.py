@@ -36,9 +36,11 @@ def purge(store: DeltaStore, tombstones: Tombstones, trace: str = "trace_id") ->
     Returns:
         Number of rows removed.
     """
+    if not tombstones:
+        return 0
     snapshot = store.snapshot()
     done = {PURGED: tombstones.version + 1}
-    if not tombstones or snapshot.version < 0 or snapshot.offset(PURGED) >= done[PURGED]:
+    if snapshot.version < 0 or snapshot.offset(PURGED) >= done[PURGED]:
         return 0
     before = tombstones.before
     whole = [f for f in snapshot.files if before is not None and f.date < before.date()]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
@@ -29,7 +28,6 @@ from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
 from tracelake.storage.hot import HotView, Moved
 from tracelake.storage.options import storage_options
-from tracelake.storage.records import traces_with_records
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments
 from tracelake.storage.table import DeltaStore, Snapshot
@@ -37,7 +35,6 @@ from tracelake.storage.tombstones import TOMBSTONES, Tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import date
 
     from tracelake.config import Location
     from tracelake.storage.cold import Days
@@ -241,44 +238,6 @@ class Reader:
         if name not in self._stores:
             raise LakeError(f"no table {name!r}: there are {', '.join(self._stores)}")
         return self._stores[name].snapshot()
-
-    def delete(
-        self,
-        trace_id: str | None = None,
-        *,
-        before: datetime | None = None,
-        day: date | None = None,
-    ) -> int:
-        """Hide one trace, all that started before a moment, or all that started on a UTC day.
-
-        Returns:
-            Number of traces hidden.
-
-        Raises:
-            NotInLake: There is no such trace.
-        """
-        rows = self.traces().select("trace_id", "start_time", "end_time")
-        if day is not None:
-            chosen = pl.col("start_time").dt.date() == day
-        elif before is not None:
-            chosen = pl.col("start_time") < before
-        else:
-            chosen = pl.col("trace_id") == trace_id
-        found = rows.filter(chosen).collect()
-        if before is None and day is None and found.is_empty():
-            raise NotInLake(f"no trace {trace_id} in {self.location.tables}: see tracelake ls")
-        # What is before a moment goes without being named, but for what reaches into its day, and
-        # what somebody may have written of later.
-        named = found
-        if before is not None:
-            midnight = before.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            noted = traces_with_records(self.location)
-            named = found.filter(
-                (pl.col("end_time") >= midnight) | pl.col("trace_id").is_in(sorted(noted))
-            )
-        now = datetime.now(UTC)
-        tombstones.add(self._marks, set(named["trace_id"]), now, before=before, day=day)
-        return found.height
 
     def _view(self) -> View:
         """The present state; the lock is held."""

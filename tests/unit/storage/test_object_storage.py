@@ -153,7 +153,7 @@ from tracelake import Lake
 from tracelake.config import Location
 name, root, folder = sys.argv[1:]
 lake = Lake(Location(root, Path(folder) / name))
-for number in range(6):
+for number in range(4):
     lake.append({"event_type": "llm_call", "trace_id": f"{name}-{number}", "span_id": "s",
                  "timestamp": "2025-11-22T10:00:00Z", "data": {"duration_ms": 1.0}})
     while True:
@@ -179,5 +179,5 @@ def test_sealers_of_several_hosts_lose_nothing(bucket: str, tmp_path: Path) -> N
     lake = Lake(Location(root, tmp_path / "h0"))
     assert os.environ["AWS_ENDPOINT_URL"]
     found = lake.spans().collect()
-    assert sorted(found["trace_id"]) == sorted(f"h{n}-{k}" for n in range(3) for k in range(6))
-    assert lake.traces().collect().height == 18
+    assert sorted(found["trace_id"]) == sorted(f"h{n}-{k}" for n in range(3) for k in range(4))
+    assert lake.traces().collect().height == 12
