@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import data, guide, navigation, service
 from app.components import health
-from app.components.demo import render_demo_button, start_demo
+from app.components.demo import is_starting, render_demo_button, start_demo
 from tracelake.errors import TraceLakeError
 
 REFRESH_S = 2.0
@@ -30,7 +30,7 @@ def main() -> None:
         render_clients()
     with right:
         demo = st.container(border=True, key="demo-card")
-        st.fragment(render_arrival, run_every=REFRESH_S)()
+        st.fragment(render_arrival, run_every=None if is_starting() else REFRESH_S)()
     render_steps()
     with demo:  # last: starting it takes seconds, in which the rest is to stand
         render_demo()

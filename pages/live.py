@@ -15,7 +15,8 @@ HEIGHT = "clamp(420px, calc(100vh - 154px), 1600px)"
 
 def main() -> None:
     """Draw the page."""
-    if not data.has_traces():
+    # a run that is named is waited for, also in an empty lake
+    if state.param(state.Param.TRACE) is None and not data.has_traces():
         empty.render_empty_lake()
         return
     trace_id = live_bar.render_bar()

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import navigation, service
+from app import navigation, service, state
 from tracelake.errors import TraceLakeError
+
+_KEY = "run-demo"
 
 
 def render_demo_button() -> bool:
     """The button; whether it was pressed."""
-    return st.button("Run the demo", type="primary", icon=":material/play_circle:", key="run-demo")
+    return st.button("Run the demo", type="primary", icon=":material/play_circle:", key=_KEY)
+
+
+def is_starting() -> bool:
+    """Whether this run of the page starts the demo: nothing else may ask for another run then."""
+    return bool(state.get(_KEY))
 
 
 def start_demo() -> None:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import navigation
+from app import data, navigation
 from app.components.demo import render_demo_button, start_demo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamlit.delta_generator import DeltaGenerator
+
+
+_LOOK_S = 2.0
 
 
 def render_empty_lake() -> None:
@@ -30,6 +33,14 @@ def render_empty_lake() -> None:
                 navigation.go("connect")
         if wants_demo:
             start_demo()
+        else:
+            st.fragment(_leave_once_filled, run_every=_LOOK_S)()
+
+
+def _leave_once_filled() -> None:
+    """What arrives meanwhile is shown without a reload."""
+    if data.has_traces():
+        st.rerun()
 
 
 def render_no_match(*, on_clear: Callable[[], None]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-KILLS = 12
+KILLS = 8
 PROGRAMS = 3
 
 

@@ -286,6 +286,15 @@ def test_two_runs_at_once_do_not_mix(page: Page, served: tuple[Lake, str]) -> No
     assert page.evaluate(MOUNTS) == 1
 
 
+def test_the_first_run_takes_the_place_of_the_empty_page(page: Page, tmp_path: Path) -> None:
+    """Nobody has to reload a page that waited for something to show."""
+    with Lake(tmp_path / "lake") as lake, serve(tmp_path / "lake") as base:
+        page.goto(f"{base}/live")
+        expect(page.get_by_text("Nothing recorded yet")).to_be_visible()
+        Run(lake, "first").call("c")
+        page.wait_for_function(f"({COUNT_NODES})() > 0")
+
+
 def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Path) -> None:
     """A restarted server is found again without a reload; what was missed is there."""
     path = tmp_path / "lake"

@@ -34,7 +34,7 @@ MB = 1 << 20
 APP_SLACK_MB, TAB_SLACK_MB = 80, 25
 APP_LIMIT_MB, TAB_LIMIT_MB = 400, 150
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(SOAK_S * 2 + 300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(SOAK_S * 2 + 300)]
 
 
 class Memory:

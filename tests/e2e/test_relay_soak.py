@@ -1,6 +1,6 @@
 """A relay under clients that come, read a little and leave at random leaks nothing.
 
-Runs 60 s; `TRACELAKE_SOAK_S=600` makes it ten minutes.
+Runs 24 s; `TRACELAKE_SOAK_S=600` makes it ten minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SOAK_S = float(os.environ.get("TRACELAKE_SOAK_S", "60"))
+SOAK_S = float(os.environ.get("TRACELAKE_SOAK_S", "24"))
 PATHS = (
     "/v1/sse?n=30&ms=5&pad=2000",
     "/v1/echo",

@@ -32,6 +32,15 @@ def test_the_newest_trace_is_shown_unasked(open_page: Callable[..., AppTest], fi
     assert page.get("bidi_component")
 
 
+def test_a_run_that_is_named_is_waited_for_in_an_empty_lake(
+    open_page: Callable[..., AppTest],
+) -> None:
+    """A link to a run that has only begun shows its graph as soon as there is some of it."""
+    page = open_page("live", trace="soon")
+    assert page.get("bidi_component")
+    assert not page.exception
+
+
 def test_a_playground_test_is_not_what_live_opens_on(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:
