@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from tracelake.cli.options import add_command, note, open_lake, print_json
@@ -19,7 +20,6 @@ from tracelake.replay.recorded import settle
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from tracelake.cli.options import Commands
     from tracelake.ingest.collector import Collector
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: The demo may itself be stopped; its children then end with it.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_START_TIMEOUT_S = 60.0
 
 
 def register(commands: Commands) -> None:
@@ -59,10 +60,16 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _run(arguments: argparse.Namespace, lake: Lake, collector: Collector) -> int:
     output = sys.stderr.fileno() if arguments.json or arguments.once else None
-    with running_demo(lake, collector, pace=arguments.pace, output=output) as run:
-        note(f"tracelake: the demo is trace {run.run_id} in {lake.path}; its answers are offline")
-        app = None if arguments.headless else _start_app(arguments, lake, run.run_id)
-        try:
+    port = arguments.port or _free_port()
+    # the app first: it takes seconds to start, in which the program would go on unseen
+    app = None if arguments.headless else _start_app(port, lake)
+    try:
+        with running_demo(lake, collector, pace=arguments.pace, output=output) as run:
+            note(
+                f"tracelake: the demo is trace {run.run_id} in {lake.path}; its answers are offline"
+            )
+            if app is not None:
+                _open_browser(f"http://localhost:{port}/live?trace={run.run_id}")
             code = run.process.wait()
             trace = settle(lake, run.run_id)
             if code or trace is None or trace["status"] == "running":
@@ -70,10 +77,10 @@ def _run(arguments: argparse.Namespace, lake: Lake, collector: Collector) -> int
             if not arguments.once:
                 note("tracelake: the demo is done; press Ctrl+C to stop")
                 _wait(app)
-        finally:
-            if app is not None:
-                app.terminate()
-                app.wait()
+    finally:
+        if app is not None:
+            app.terminate()
+            app.wait()
     if arguments.json:
         print_json({"trace_id": run.run_id})
     elif arguments.once:
@@ -88,32 +95,34 @@ def _wait(app: subprocess.Popen[bytes] | None) -> None:
         raise LakeError(f"the app ended with exit code {code}: its log above says why")
 
 
-def _start_app(arguments: argparse.Namespace, lake: Lake, trace_id: str) -> subprocess.Popen[bytes]:
-    port = arguments.port or _free_port()
+def _start_app(port: int, lake: Lake) -> subprocess.Popen[bytes]:
+    """The app, once it answers."""
     environ = {**os.environ, "TRACELAKE_DIR": lake.path}
     app = subprocess.Popen(app_command(port, headless=True), env=environ, cwd=find_app())
-    url = f"http://localhost:{port}/live?trace={trace_id}"
-    note(f"tracelake: the live graph is at {url}")
-    threading.Thread(target=_open_browser, args=(port, url), daemon=True).start()
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not _answers(port):
+        if app.poll() is not None:
+            raise LakeError(f"the app ended with exit code {app.returncode}: its log says why")
+        if time.monotonic() > deadline:
+            app.terminate()
+            app.wait()
+            raise LakeError(f"the app did not answer within {_START_TIMEOUT_S:g} s")
+        time.sleep(0.1)
     return app
 
 
-def _open_browser(port: int, url: str) -> None:
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _open_browser(url: str) -> None:
     import webbrowser
 
-    for _ in _patience():
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                webbrowser.open(url)
-                return
-
-
-def _patience() -> Iterator[int]:
-    pause = threading.Event()
-    for attempt in range(100):
-        yield attempt
-        pause.wait(0.2)
+    note(f"tracelake: the live graph is at {url}")
+    # where there is no screen this may take long, or print
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def _free_port() -> int:
