@@ -188,9 +188,7 @@ class Lake:
         Raises:
             LakeError: There is no such table.
         """
-        from tracelake.storage.records import scan_records
-
-        return scan_records(self.location, table)
+        return self._reader.records(table)
 
     def seal(self) -> SealReport:
         """Move what is finished from the hot segments into the tables.

@@ -9,7 +9,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 from tests.support import eventually
 
@@ -82,10 +82,67 @@ def open_browser(**context: Any) -> Generator[Page]:
         page = browser.new_context(accept_downloads=True, **options).new_page()
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
+        heard = _listen(page)
+        open_pages[page] = heard
         try:
             yield page
+        except Exception:
+            last_looks.append(look_at(page))
+            raise
         finally:
+            del open_pages[page]
             browser.close()
+
+
+#: Pages of running tests, with what their consoles said.
+open_pages: dict[Page, list[str]] = {}
+#: What pages looked like that were left by an error.
+last_looks: list[str] = []
+_LOOK_MS = 5000
+_LOOK = """() => {
+  const now = window.trackedFrames ??= { from: performance.now(), frames: 0, started: false };
+  if (!now.started) {
+    now.started = true;
+    const count = () => { now.frames += 1; requestAnimationFrame(count); };
+    requestAnimationFrame(count);
+  }
+  const ms = performance.now() - now.from;
+  if (ms < 1000) return null;
+  const live = window.tracelakeGraph?.live;
+  const graph = live && {
+    trace: live.trace, state: live.state, status: live.status, chosen: live.current,
+    connected: live.root.isConnected, nodes: live.view.cy.nodes().length,
+    followed: live.view.follow, opened: live.view.stacks.opened,
+    collapsed: [...live.view.collapse.ids],
+    found: live.walk.hits.map((node) => `${node.id()} ${node.classes().join(" ")}`).slice(0, 9),
+    pending: live.view.painter.cull.dirty.size,
+  };
+  return `${now.frames} frames in ${Math.round(ms)} ms, ${document.visibilityState}, ` +
+    `graph ${JSON.stringify(graph ?? null)}`;
+}"""
+
+
+def look_at(page: Page) -> str:
+    """What a page shows and said, for the report of a test that failed on it."""
+    lines = [page.url, *open_pages[page][-20:]]
+    try:
+        lines.append(
+            page.wait_for_function(
+                _LOOK, polling=200, timeout=_LOOK_MS
+            ).json_value()  # not by frames
+        )
+        lines.append(page.locator("body").inner_text(timeout=_LOOK_MS)[:2000])
+    except Error as error:
+        lines.append(f"the page does not answer: {error.message}")
+    return "\n".join(lines)
+
+
+def _listen(page: Page) -> list[str]:
+    heard: list[str] = []
+    page.on("console", lambda said: heard.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: heard.append(f"uncaught: {error.message}\n{error.stack}"))
+    page.on("crash", lambda _: heard.append("the page crashed"))
+    return heard
 
 
 #: Where a node of the live graph stands on the screen, in CSS pixels; null while it is not there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -138,9 +139,36 @@ def test_nothing_is_left_running(demo: tuple[Path, dict[str, Any], list[Any]]) -
     lake, _, _ = demo
 
     def idle() -> bool:
-        listing = subprocess.run(
-            ["ps", "-eo", "args"], capture_output=True, text=True, check=True
-        ).stdout
-        return str(lake) not in listing
+        return str(lake) not in _commands()
 
     eventually(idle)
+
+
+def test_stopped_while_its_app_starts_nothing_is_left(tmp_path: Path) -> None:
+    """Stopping does not wait for the app, and the app does not stay behind."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "tracelake.cli", "demo", "--once", "--port", port]
+    with subprocess.Popen([*command, "--lake", tmp_path / "lake"]) as process:
+        eventually(lambda: f"--server.port {port}" in _commands())
+        process.terminate()
+        assert process.wait(timeout=60) != 0
+    eventually(lambda: f"--server.port {port}" not in _commands())
+
+
+def test_a_taken_port_is_told(tmp_path: Path) -> None:
+    """What already listens there is not taken for the app."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = tracelake("demo", "--once", "--port", str(port), "--lake", tmp_path / "lake")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"tracelake: port {port} is taken: choose another with --port"
+    ]
+
+
+def _commands() -> str:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout

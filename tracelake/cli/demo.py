@@ -47,6 +47,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt)
     lake = open_lake(arguments)
+    if not arguments.headless and arguments.port and _answers(arguments.port):
+        raise LakeError(f"port {arguments.port} is taken: choose another with --port")
     collector = ensure_running(lake.location, Options(port=0))
     try:
         return _run(arguments, lake, collector)
@@ -99,16 +101,23 @@ def _start_app(port: int, lake: Lake) -> subprocess.Popen[bytes]:
     """The app, once it answers."""
     environ = {**os.environ, "TRACELAKE_DIR": lake.path}
     app = subprocess.Popen(app_command(port, headless=True), env=environ, cwd=find_app())
+    try:
+        _wait_until_it_answers(app, port)
+    except BaseException:  # told to stop meanwhile: it does not stay behind
+        app.terminate()
+        app.wait()
+        raise
+    return app
+
+
+def _wait_until_it_answers(app: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not _answers(port):
         if app.poll() is not None:
             raise LakeError(f"the app ended with exit code {app.returncode}: its log says why")
         if time.monotonic() > deadline:
-            app.terminate()
-            app.wait()
             raise LakeError(f"the app did not answer within {_START_TIMEOUT_S:g} s")
         time.sleep(0.1)
-    return app
 
 
 def _answers(port: int) -> bool:

@@ -124,7 +124,8 @@ def _record(arguments: argparse.Namespace, launch: _Launch, collector: Collector
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    runs = open_lake(arguments).records("runs").drop("files").collect()
+    lake = open_lake(arguments)
+    runs = lake.answer(lambda: lake.records("runs").drop("files").collect())
     if arguments.json:
         for row in runs.iter_rows(named=True):
             print_json(jsonable_row(row, schema.RUNS))

@@ -76,10 +76,10 @@ def set_checkpoint(
 
 def checkpoints_of(lake: Lake, trace_id: str | None = None) -> list[Checkpoint]:
     """The checkpoints of a trace (of all when None), oldest first."""
-    rows = lake.records("checkpoints")
+    rows = lake.answer(lambda: lake.records("checkpoints").collect())
     if trace_id is not None:
         rows = rows.filter(trace_id=trace_id)
-    found = [_checkpoint(row) for row in rows.collect().rows(named=True)]
+    found = [_checkpoint(row) for row in rows.rows(named=True)]
     return sorted(found, key=lambda one: one.start_time)
 
 

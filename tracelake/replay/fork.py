@@ -357,7 +357,7 @@ def forks_of(lake: Lake, trace_id: str | None = None) -> list[RunRecord]:
 
     A fork whose process is gone without having told its end counts as cancelled.
     """
-    rows = lake.records("runs").collect().rows(named=True)
+    rows = lake.answer(lambda: lake.records("runs").collect()).rows(named=True)
     records = [RunRecord.from_row(row) for row in rows if row.get("fork")]
     return [
         _settled(record)
@@ -383,7 +383,8 @@ def _is_alive(pid: Any) -> bool:
 
 def mark_fork_cancelled(lake: Lake, run_id: str) -> None:
     """Write down that a fork whose process died was cancelled; nothing when it told its end."""
-    rows = lake.records("runs").filter(run_id=run_id).collect().rows(named=True)
+    runs = lake.answer(lambda: lake.records("runs").filter(run_id=run_id).collect())
+    rows = runs.rows(named=True)
     if rows and rows[0]["end_time"] is None:
         record = RunRecord.from_row(rows[0])
         fork = {**(record.fork or {}), "status": "cancelled"}

@@ -71,7 +71,8 @@ def find_run(lake: Lake, trace_id: str) -> RunRecord | None:
     """The recorded run of a trace, or None."""
     rows = lake.answer(lambda: lake.traces().filter(trace_id=trace_id).select("run_id").collect())
     run_id = (rows[0, 0] if rows.height else None) or trace_id
-    found = lake.records("runs").filter(run_id=run_id).collect().rows(named=True)
+    runs = lake.answer(lambda: lake.records("runs").filter(run_id=run_id).collect())
+    found = runs.rows(named=True)
     return RunRecord.from_row(found[0]) if found else None
 
 
@@ -81,7 +82,8 @@ def find_record(lake: Lake, wanted: str) -> RunRecord:
     Raises:
         NotInLake: There is none, or several begin so.
     """
-    ids: list[str] = lake.records("runs").select("run_id").collect()["run_id"].to_list()
+    runs = lake.answer(lambda: lake.records("runs").select("run_id").collect())
+    ids: list[str] = runs["run_id"].to_list()
     found = [one for one in ids if one == wanted] or [one for one in ids if one.startswith(wanted)]
     record = find_run(lake, found[0] if len(found) == 1 else wanted)
     if record is None:

@@ -41,6 +41,8 @@ class Consumed:
     Attributes:
         number: Of the carry; 0 before the first seal.
         body: Where the carry's body begins, bytes.
+        offsets: By name of the segment, bytes; None where `snapshot` tells them (schema version 1).
+        snapshot: The version of the table that the commit made.
     """
 
     number: int

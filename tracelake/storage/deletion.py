@@ -13,7 +13,7 @@ import polars as pl
 from tracelake.errors import NotInLake
 from tracelake.storage import tombstones
 from tracelake.storage.options import storage_options
-from tracelake.storage.records import traces_with_records
+from tracelake.storage.records import TRACE_OF
 from tracelake.storage.table import DeltaStore
 from tracelake.storage.tombstones import TOMBSTONES
 
@@ -52,8 +52,18 @@ def delete(
         # What is before a moment goes without being named, but for what reaches into its day, and
         # what somebody may have written of later.
         midnight = before.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        noted = pl.col("trace_id").is_in(sorted(traces_with_records(location)))
+        noted = pl.col("trace_id").is_in(sorted(_traces_with_records(reader)))
         named = found.filter((pl.col("end_time") >= midnight) | noted)
     marks = DeltaStore(location.tables, TOMBSTONES, storage_options(location))
     tombstones.add(marks, set(named["trace_id"]), datetime.now(UTC), before=before, day=day)
     return found.height
+
+
+def _traces_with_records(reader: Reader) -> set[str]:
+    """Ids of the traces that rows of small tables speak of."""
+
+    def ask() -> pl.DataFrame:
+        frames = [reader.records(name).select(trace=column) for name, column in TRACE_OF.items()]
+        return pl.concat(frames).collect()
+
+    return set(reader.answer(ask)["trace"].drop_nulls())

@@ -12,7 +12,7 @@ import polars as pl
 
 from tracelake.schema import TABLES, Table
 from tracelake.storage import cold
-from tracelake.storage.records import KEYS, scan_records
+from tracelake.storage.records import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ def parts_of(reader: Reader, name: str) -> Parts:
         snapshot, hot, deleted = reader.view_of_exchanges()
         return _parts(snapshot, hot, deleted, ())
     snapshot = reader.snapshot(name)
-    rows = scan_records(reader.location, name) if name in KEYS else snapshot.scan()
+    rows = reader.records(name) if name in KEYS else snapshot.scan()
     return Parts(TABLES[name], "", [], snapshot.options, rows.collect())
 
 

@@ -28,6 +28,7 @@ from tracelake.storage.exchanges import hot_exchanges
 from tracelake.storage.fold import amend
 from tracelake.storage.hot import HotView, Moved
 from tracelake.storage.options import storage_options
+from tracelake.storage.records import KEYS, no_table_of_records, scan_records
 from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments
 from tracelake.storage.table import DeltaStore, Snapshot
@@ -220,6 +221,16 @@ class Reader:
                 deleted = self._read_deleted()
             return snapshot, deleted.visible(hot.lazy()).collect() if deleted else hot, deleted
         raise LakeError(f"{self.location.hot} changes too fast to be read: try again")
+
+    def records(self, name: str) -> pl.LazyFrame:
+        """The rows of a small table that count.
+
+        Raises:
+            LakeError: There is no such table.
+        """
+        if name not in KEYS:
+            raise no_table_of_records(name)
+        return scan_records(self._stores[name], self._marks)
 
     def files(self, name: str) -> list[str]:
         """Live Parquet URIs of a table.

@@ -21,7 +21,6 @@ from tracelake.storage import tombstones
 from tracelake.storage.options import storage_options
 from tracelake.storage.rewrite import append
 from tracelake.storage.table import DeltaStore
-from tracelake.storage.tombstones import TOMBSTONES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,39 +73,33 @@ def store_of(location: Location, name: str) -> DeltaStore:
     return DeltaStore(location.tables, _table(name), storage_options(location))
 
 
-def traces_with_records(location: Location) -> set[str]:
-    """Ids of the traces that rows of small tables speak of."""
-    frames = [
-        scan_records(location, name).select(trace=column) for name, column in TRACE_OF.items()
-    ]
-    return set(pl.concat(frames).collect()["trace"].drop_nulls())
+def scan_records(store: DeltaStore, marks: DeltaStore) -> pl.LazyFrame:
+    """The rows of a small table that count: the last of each key, without those taken back.
 
-
-def scan_records(location: Location, name: str) -> pl.LazyFrame:
-    """The rows that count: the last of each key, without those taken back.
-
-    Raises:
-        LakeError: There is no such table.
+    Args:
+        store: The table.
+        marks: The table of what is deleted.
     """
-    table = _table(name)
-    rows = store_of(location, name).snapshot().scan()
+    table = store.table
+    name = table.name
+    rows = store.snapshot().scan()
     if name in TRACE_OF:
-        marks = DeltaStore(location.tables, TOMBSTONES, storage_options(location))
         rows = tombstones.read(marks.snapshot()).visible(rows, TRACE_OF[name])
     order = ["start_time", *(["end_time"] if "end_time" in table.names else [])]
     latest = rows.sort(order, nulls_last=False, maintain_order=True).unique(
         KEYS[name], keep="last", maintain_order=True
     )
-    return (
-        latest.filter(~pl.col("deleted").fill_null(value=False)) if _retractable(name) else latest
-    )
-
-
-def _retractable(name: str) -> bool:
-    return "deleted" in schema.TABLES[name].names
+    if "deleted" not in table.names:
+        return latest
+    return latest.filter(~pl.col("deleted").fill_null(value=False))
 
 
 def _table(name: str) -> schema.Table:
     if name not in KEYS:
-        raise LakeError(f"{name!r} is not a table of records: use one of {', '.join(KEYS)}")
+        raise no_table_of_records(name)
     return schema.TABLES[name]
+
+
+def no_table_of_records(name: str) -> LakeError:
+    """What to raise where a table is none of these."""
+    return LakeError(f"{name!r} is not a table of records: use one of {', '.join(KEYS)}")

@@ -160,6 +160,7 @@ class Sealer:
         self._spans = DeltaStore(location.tables, SPANS, options)
         self._traces = DeltaStore(location.tables, TRACES, options)
         self._exchanges = DeltaStore(location.tables, EXCHANGES, options)
+        self._records = {name: store_of(location, name) for name in TRACE_OF}
         self._marks = DeltaStore(location.tables, TOMBSTONES, options)
         self._deleted = Tombstones()
         self._lost_after_s = lost_after_s
@@ -178,7 +179,7 @@ class Sealer:
         """
         began = time.monotonic()
         with sealer_lock(self._hot, timeout_s):
-            stores = (self._spans, self._traces, self._exchanges)
+            stores = (self._spans, self._traces, self._exchanges, *self._records.values())
             with foreign_errors(f"could not seal {self._hot}, which keeps everything"):
                 # a damaged file must not keep what is whole from being sealed
                 report = answer(stores, self._seal)
@@ -199,8 +200,7 @@ class Sealer:
                 break
         purged = sum(purge(store, self._deleted) for store in stores)
         purged += sum(
-            purge(store_of(self._location, name), self._deleted, trace)
-            for name, trace in TRACE_OF.items()
+            purge(store, self._deleted, TRACE_OF[name]) for name, store in self._records.items()
         )
         sealed, given_up = seal_exchanges(
             self._location, self._exchanges, self._deleted, self._lost_after_s

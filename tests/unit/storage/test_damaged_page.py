@@ -22,7 +22,7 @@ from tracelake.ingest.reindex import reindex
 from tracelake.model import Exchange
 from tracelake.replay.recorded import settle
 from tracelake.replay.sides import read_side
-from tracelake.replay.source import find_trace_of, read_recording
+from tracelake.replay.source import find_run, find_trace_of, read_recording
 from tracelake.storage.xlog import ExchangeLog
 
 T0 = datetime(2025, 11, 22, 10, tzinfo=UTC)
@@ -108,3 +108,35 @@ def test_ingest(damaged: Lake) -> None:
     """It starts, and derives again what can be read."""
     assert read_recent(damaged, T0) != []
     assert reindex(Lake(damaged.path), T0).exchanges == 1
+
+
+def test_small_tables(tmp_path: Path) -> None:
+    """What else was written is read, deleted and sealed beside a file that is not whole."""
+    with Lake(tmp_path / "lake") as lake:
+        for number in range(3):
+            lake.append(
+                {
+                    "event_type": "span",
+                    "trace_id": f"t{number}",
+                    "span_id": f"s{number}",
+                    "timestamp": T0,
+                    "data": {"status": "ok", "kind": "llm", "name": "call"},
+                }
+            )
+            lake.write(
+                "runs", [{"run_id": f"t{number}", "name": f"run {number}", "start_time": T0}]
+            )
+        lake.seal()
+        (path,) = [
+            Path(uri)
+            for uri in lake.files("runs")
+            if pl.read_parquet(uri)["run_id"].to_list() == ["t0"]
+        ]
+        content = path.read_bytes()
+        path.write_bytes(content[:4] + os.urandom(len(content) - 12) + content[-8:])
+        assert [run for run in ("t0", "t1", "t2") if find_run(lake, run)] == ["t1", "t2"]
+        assert lake.delete("t1") == 1
+        assert lake.seal().purged == 3  # a span, a trace, a run
+        assert find_run(lake, "t1") is None
+        assert lake.answer(lambda: lake.records("runs").collect())["run_id"].to_list() == ["t2"]
+        assert path.exists()
