@@ -12,6 +12,8 @@ from tracelake.demo.session import running_demo
 from tracelake.errors import NotInLake, TraceLakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracelake.ingest.collector import Collector
     from tracelake.lake import Lake
     from tracelake.replay.recorded import RecordedRun
@@ -22,24 +24,24 @@ _POLL_S = 0.05
 
 
 class Demo:
-    """One run of the demo program."""
+    """One run of the demo program, from now on."""
 
-    def __init__(self, lake: Lake, collector: Collector) -> None:
+    def __init__(self, lake: Lake, find_collector: Callable[[], Collector]) -> None:
         self._lake = lake
-        self._collector = collector
+        self._find_collector = find_collector
         self._run: RecordedRun | None = None
         self._error: Exception | None = None
+        self._began = time.monotonic()
         self._thread = threading.Thread(target=self._record, name="tracelake-demo", daemon=True)
+        self._thread.start()
 
-    def start(self) -> str:
-        """Start it; returns its trace id once the first span can be read.
+    def wait(self) -> str:
+        """Its trace id, once the first span can be read.
 
         Raises:
             TraceLakeError: It did not start, or made no call in time.
         """
-        self._thread.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
+        while time.monotonic() < self._began + START_TIMEOUT_S:
             if self._error is not None:
                 raise TraceLakeError(f"the demo did not start: {self._error}") from self._error
             if self._run is not None and self._is_recorded(self._run.run_id):
@@ -63,7 +65,8 @@ class Demo:
 
     def _record(self) -> None:
         try:
-            with running_demo(self._lake, self._collector, output=subprocess.DEVNULL) as run:
+            collector = self._find_collector()
+            with running_demo(self._lake, collector, output=subprocess.DEVNULL) as run:
                 self._run = run
                 run.process.wait()
         except Exception as error:  # noqa: BLE001 - told to whoever waits in `start`
@@ -77,15 +80,16 @@ class Demos:
     def __init__(self) -> None:
         self._running: list[Demo] = []
 
-    def start(self, lake: Lake, collector: Collector) -> str:
-        """Start one more; returns its trace id.
+    def start(self, lake: Lake, find_collector: Callable[[], Collector]) -> Demo:
+        """Start one more; returns at once.
 
-        Raises:
-            TraceLakeError: It did not start.
+        Args:
+            lake: That it is recorded into.
+            find_collector: Gives what records it, started if need be.
         """
-        demo = Demo(lake, collector)
+        demo = Demo(lake, find_collector)
         self._running.append(demo)
-        return demo.start()
+        return demo
 
     def stop(self) -> None:
         """End them all."""

@@ -35,6 +35,7 @@ from tracelake.model import utc_now
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from app.demos import Demo
     from tracelake.config import Location
     from tracelake.demo.launch import RunningProvider
     from tracelake.ingest.settings import Settings
@@ -199,14 +200,9 @@ def stop_collector() -> None:
     _collecting.stop()
 
 
-def start_demo() -> str:
-    """Start the demo; returns its trace id once there is something to see.
-
-    Raises:
-        TraceLakeError: It, or the collector that is to record it, did not start.
-    """
-    found = collector.find_running(location()) or running_collector()
-    return demos().start(lake(), found)
+def start_demo() -> Demo:
+    """Start the demo, and the collector that is to record it where none runs."""
+    return demos().start(lake(), lambda: collector.find_running(location()) or running_collector())
 
 
 @functools.cache

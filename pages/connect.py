@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app import data, guide, navigation, service
-from app.components import health
-from app.components.demo import is_starting, render_demo_button, start_demo
+from app.components import health, press
+from app.components.demo import is_starting, render_demo_button, show_started_demo
 from tracelake.errors import TraceLakeError
 
 REFRESH_S = 2.0
@@ -41,7 +41,8 @@ def render_clients() -> None:
     addresses = service.addresses()
     if addresses is None:
         st.error("The collector is not running, so there is nothing to connect to yet.")
-        if st.button("Start the collector", type="primary", icon=":material/play_arrow:"):
+        icon = ":material/play_arrow:"
+        if press.button("Start the collector", type="primary", icon=icon, key="start-collector"):
             start_collector()
         return
     names = [client.name for client in guide.CLIENTS]
@@ -70,8 +71,8 @@ def render_demo() -> None:
         "A small team of agents repairs a bundled repository against an offline provider, in "
         "half a minute. Nothing leaves this machine."
     )
-    if render_demo_button():
-        start_demo()
+    render_demo_button()
+    show_started_demo()
 
 
 def render_arrival() -> None:

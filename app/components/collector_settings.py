@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from app import data, service, state
-from app.components import text
+from app.components import press, text
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND
 from tracelake.errors import TraceLakeError
 from tracelake.ingest.settings import LONGEST_KEEP_DAYS, Settings, parse_upstreams
@@ -97,7 +97,7 @@ def _render_pending() -> None:
         st.success("Saved. The next `tracelake collect` of this lake works with it.")
         return
     st.success("Saved. The collector works with it once it is started again.")
-    if st.button("Restart the collector", icon=":material/restart_alt:"):
+    if press.button("Restart the collector", icon=":material/restart_alt:", key="restart"):
         with st.spinner("Calls in flight may end first…"):
             try:
                 service.restart_collector()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import data, navigation
-from app.components.demo import render_demo_button, start_demo
+from app.components import press
+from app.components.demo import render_demo_button, show_started_demo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +29,10 @@ def render_empty_lake() -> None:
             "appears here."
         )
         with st.container(horizontal=True):
-            wants_demo = render_demo_button()
-            if st.button("Connect a program", icon=":material/cable:"):
+            render_demo_button()
+            if press.button("Connect a program", icon=":material/cable:", key="to-connect"):
                 navigation.go("connect")
-        if wants_demo:
-            start_demo()
-        else:
+        if not show_started_demo():
             st.fragment(_leave_once_filled, run_every=_LOOK_S)()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import data, navigation, state
-from app.components import text
+from app.components import press, text
 from app.components.replay_setup import ANSWER
 from tracelake.playground.continuation import (
     Call,
@@ -37,7 +37,7 @@ def render_follow_up(bench: Workbench, test: dict[str, Any]) -> None:
     span = bench.span
     if span is None or not test["response"] or calls or not navigation.is_listed("replay"):
         return
-    if st.button(
+    if press.button(
         "Use this answer",
         icon=":material/fork_right:",
         help="Opens Replay at this step, with this answer in the place of the recorded one.",
@@ -69,7 +69,7 @@ def _render_calls(bench: Workbench, test: dict[str, Any], calls: tuple[Call, ...
                 label_visibility="collapsed",
                 placeholder="What the tool answers",
             )
-        if st.button(
+        if press.button(
             "Go on with these results",
             icon=":material/play_arrow:",
             key=f"continue-{test['span_id']}",

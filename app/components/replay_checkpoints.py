@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import forks, state
-from app.components import text
+from app.components import press, text
 from tracelake.errors import TraceLakeError
 from tracelake.replay.session import Edit
 
@@ -37,7 +37,7 @@ def render_checkpoints(trace_id: str, span_id: str) -> None:
         name = st.text_input(
             "Name of a new checkpoint here", max_chars=120, key=f"replay-name-{len(listed)}"
         )
-        if st.button("Set checkpoint", key="replay-set"):
+        if press.button("Set checkpoint", key="replay-set"):
             _set(trace_id, span_id, name)
 
 

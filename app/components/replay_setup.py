@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import forks, state
-from app.components import text
+from app.components import press, text
 from app.components.replay_checkpoints import OPENED, render_checkpoints
 from tracelake.errors import TraceLakeError
 from tracelake.replay.fork import ForkRequest
@@ -202,7 +202,7 @@ def _what_will_happen(lines: dict[str, str], warnings: list[str]) -> None:
 
 
 def _start_button(label: str, problem: str | None) -> bool:
-    clicked = st.button(
+    clicked = press.button(
         label,
         type="primary",
         icon=":material/fork_right:",
@@ -253,7 +253,7 @@ def _confirm(plan: ForkPlan) -> None:
         st.write("No tool of the recorded run is known to run again.")
     if plan.copy.kind == "in_place":
         st.warning("In place: the program changes the files of the recorded directory itself.")
-    if st.button("Start", type="primary", key="replay-confirm", width="stretch"):
+    if press.button("Start", type="primary", key="replay-confirm", width="stretch"):
         try:
             fork = forks.start(plan)
         except TraceLakeError as error:

@@ -32,7 +32,7 @@ IDLE_S = 12
 MB = 1 << 20
 #: What may come on top once all spans are there: caches fill, allocators keep what they freed.
 APP_SLACK_MB, TAB_SLACK_MB = 80, 25
-APP_LIMIT_MB, TAB_LIMIT_MB = 400, 150
+APP_LIMIT_MB, TAB_LIMIT_MB = 300, 150
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(SOAK_S * 2 + 300)]
 
@@ -48,12 +48,20 @@ class Memory:
         self._tab.send("HeapProfiler.enable")
 
     def read(self, spans: int) -> tuple[float, float]:
-        """Tell and give both, in MB; what the tab no longer needs is collected first."""
+        """Tell and give both, in MB; what the tab no longer needs is collected first.
+
+        Of the app what is its own: how much of its libraries' files is mapped is the system's
+        affair, and depends on what else runs.
+        """
         self._tab.send("HeapProfiler.collectGarbage")
-        app = self._app.memory_info().rss / MB
+        memory = self._app.memory_info()
+        app, files = (memory.rss - memory.shared) / MB, memory.shared / MB
         tab = self._tab.send("Runtime.getHeapUsage")["usedSize"] / MB
         at = time.monotonic() - self.began
-        self._figures(f"{at:6.0f} s  {spans:5,} spans  app {app:4.0f} MB  tab {tab:4.0f} MB")
+        self._figures(
+            f"{at:6.0f} s  {spans:5,} spans  app {app:4.0f} MB (and {files:3.0f} MB of libraries)"
+            f"  tab {tab:4.0f} MB"
+        )
         return app, tab
 
 
