@@ -9,7 +9,8 @@ from app.components import detail, empty, live_bar, plain_detail, simple_graph
 from app.components.graph import chosen_node, graph, peek, take_action
 
 POLL_S = 1.0
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = 30.0
+_WOKEN = "_live_woken"
 HEIGHT = "clamp(420px, calc(100vh - 154px), 1600px)"
 
 
@@ -48,8 +49,10 @@ def workspace(trace_id: str, *, polling: bool) -> None:
         elements=elements,
         height=HEIGHT,
     )
-    if (shown.transport == "polling") != polling:
-        st.rerun()
+    is_woken = shown.woken != state.get(_WOKEN, 0)
+    state.put(_WOKEN, shown.woken)
+    if is_woken or (shown.transport == "polling") != polling:
+        st.rerun()  # the line above follows closely again
 
 
 def simple_workspace(trace_id: str) -> None:

@@ -1,11 +1,14 @@
 """For all tests: how Hypothesis judges time, names of cases, and the figures that tests found.
 
-A slow machine is no wrong answer, so no example has a deadline. Figures are told after all tests,
-by workers of a parallel run too.
+A slow machine is no wrong answer, so no example has a deadline. Whether a change may land must not
+hang on chance: each run tries the same examples, and others with `TRACELAKE_EXPLORE=1`.
+
+Figures are told after all tests, by workers of a parallel run too.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 _PROPERTY = "figures"
 
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    derandomize=not os.environ.get("TRACELAKE_EXPLORE"),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 

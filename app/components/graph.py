@@ -30,10 +30,12 @@ class GraphState:
     Attributes:
         transport: `live` over the WebSocket, `polling` when none can be had, None not known yet.
         layout: Layout wished for while polling.
+        woken: Rises with the first news after a lull.
     """
 
     transport: str | None = None
     layout: str = "lanes"
+    woken: int = 0
 
 
 def graph(
@@ -81,20 +83,29 @@ def graph(
             "elements": _as_text(elements),
             "height": height,
         },
-        default={"selected": None, "agents": None, "transport": None, "layout": "lanes"},
+        default={
+            "selected": None,
+            "agents": None,
+            "transport": None,
+            "layout": "lanes",
+            "woken": 0,
+        },
         on_selected_change=partial(_select, key),
         on_agents_change=partial(_pick, key),
         on_transport_change=_noted,
         on_layout_change=_noted,
+        on_woken_change=_noted,
         on_action_change=partial(_ask, key),
     )
-    return GraphState(result.transport, result.layout or "lanes")
+    return GraphState(result.transport, result.layout or "lanes", result.woken or 0)
 
 
 def peek(key: str = "graph") -> GraphState:
     """What the browser told last, before the graph is drawn in this run."""
     known = state.get(key) or {}
-    return GraphState(known.get("transport"), known.get("layout") or "lanes")
+    return GraphState(
+        known.get("transport"), known.get("layout") or "lanes", known.get("woken") or 0
+    )
 
 
 def chosen_node() -> str | None:

@@ -22,7 +22,8 @@ _FILTER_KEY = "live_statuses"
 _TRACE_KEY = "live_trace"
 _LISTED = 200
 _REFRESH_S = 1.0
-_IDLE_REFRESH_S = 4.0  # without news: whether there are some, or a new run has begun
+_LULL_REFRESH_S = 10.0  # a run that waits: the graph wakes the page
+_IDLE_REFRESH_S = 4.0  # nothing goes on: whether a new run has begun
 _QUIET_S = 10.0
 
 
@@ -37,7 +38,7 @@ def render_bar() -> str:
         _selector(known)
     with middle:
         running, busy = _pace(known)
-        every = _REFRESH_S if busy else _IDLE_REFRESH_S
+        every = _REFRESH_S if busy else _LULL_REFRESH_S if running else _IDLE_REFRESH_S
         st.fragment(_counters, run_every=every)(known, (running, busy), hub.current().runs)
     with (
         right,

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import brotli
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracelake.wire.decode import decode_body
@@ -62,6 +62,8 @@ def test_data_of_several_lines_is_joined(lines: list[str]) -> None:
 
 
 @given(st.binary(max_size=2000), st.sampled_from(["gzip", "deflate", "raw", "br", "zstd"]))
+@example(b"\x28\xb5\x2f\xfd", "gzip")
+@example(b"\x1f\x8b\x08", "zstd")
 def test_a_compressed_body_is_decoded(body: bytes, encoding: str) -> None:
     """Each content encoding gives the bytes that went into it, doubled encodings too."""
     packed = compress(body, encoding)

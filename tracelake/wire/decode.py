@@ -44,7 +44,7 @@ def unwrapped(body: bytes) -> bytes:
     for _ in range(_UNTOLD_MAX):
         decode = next((to for mark, to in _MARKS if body.startswith(mark)), None)
         decoded = decode(body) if decode is not None else None
-        if decoded is None:
+        if not decoded:  # bytes that only begin as compressed ones do
             break
         body = decoded
     return body

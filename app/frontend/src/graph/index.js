@@ -3,7 +3,7 @@
 // data     {trace, path, token, style, elements? (JSON text), selected, document? (JSON text),
 //           actions: {playground, replay}, show, agents, height}
 // state    selected: id of a node, "" for none; agents: names of those that stand out, none for all;
-//          transport: live | polling; layout: lanes | hierarchy
+//          transport: live | polling; layout: lanes | hierarchy; woken: counts news after a lull
 // trigger  action: {page: playground | replay, span}
 
 import { h } from "../shared/dom.js";
@@ -20,8 +20,10 @@ import { Walk } from "./walk.js";
 const ANSWER = /:response$/;
 /** How long a selection rests before the page hears of it: walking through nodes stays fast. */
 const TELL_MS = 350;
+/** After so long without news the page looks at its figures now and then only, until told. */
+const LULL_MS = 10_000;
 /** How long a graph whose place on the page went away waits to be put back. */
-const KEEP_MS = 4000;
+const KEEP_MS = 20_000;
 
 /** Viewports by trace, so that coming back to a page finds the same part of the graph. */
 const viewports = new Map();
@@ -147,6 +149,7 @@ class LiveGraph {
     if (this.trace) viewports.set(this.trace, this.view.viewport());
     this.trace = data.trace;
     this.epoch = null;
+    this.newsAt = performance.now();
     this.status = "running";
     this.current = this.asked = undefined;
     this.told = [];
@@ -178,6 +181,7 @@ class LiveGraph {
     this.view.apply(message);
     if (message.type === "snapshot") this.view.painter.afterFrame(() => performance.mark("tracelake:painted"));
     if (message.nodes) this.ticker.apply(message.nodes);
+    if (message.nodes?.length) this.wakePage();
     const chosen = this.current?.replace(ANSWER, "");
     if (chosen && message.nodes?.some((node) => node.span_id === chosen)) this.ask();
     if (message.nodes?.length) this.timeline.apply(message.nodes, (node) => this.view.lanes.depth(node));
@@ -193,6 +197,13 @@ class LiveGraph {
     }
     this.walk.findAgain();
     this.drawState();
+  }
+
+  /** There is news: a page that rests is told. */
+  wakePage() {
+    const now = performance.now();
+    if (now - this.newsAt > LULL_MS && this.transport === "live") this.tell("woken", (this.woken = (this.woken ?? 0) + 1));
+    this.newsAt = now;
   }
 
   connection(state) {
@@ -345,6 +356,13 @@ class LiveGraph {
   }
 }
 
+/** How many graphs this page built, and the one that is shown: for measurements. */
+function note(live, isNew) {
+  const known = (window.tracelakeGraph ??= { mounts: 0 });
+  known.mounts += isNew;
+  known.live = live;
+}
+
 /** The graph that lost its place: a page that is interrupted while it runs drops its elements. */
 let waiting = null;
 
@@ -360,12 +378,9 @@ export default function mount(component) {
   const { parentElement } = component;
   let live = parentElement.tlLiveGraph;
   if (!live) {
-    live = adopt();
-    if (!live) {
-      live = new LiveGraph(h("div", { class: "tl-graph" }));
-      // For measurements: how often this page built a graph, and the graph itself.
-      window.tracelakeGraph = { mounts: (window.tracelakeGraph?.mounts ?? 0) + 1, live };
-    }
+    const kept = adopt();
+    live = kept ?? new LiveGraph(h("div", { class: "tl-graph" }));
+    note(live, !kept);
     parentElement.tlLiveGraph = live;
     parentElement.querySelector(".tl-place").replaceChildren(live.root);
   }

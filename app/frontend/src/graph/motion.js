@@ -12,7 +12,7 @@ const LARGE = 300;
 const PHASES = 7;
 /** Without news for so long everything rests but a slow beat. */
 const REST_MS = 5000;
-const BEAT_MS = 1500;
+const BEAT_MS = 2500;
 /** Rings at once. Nodes beyond show their border only. */
 const MAX_RINGS = 10;
 

@@ -6,7 +6,7 @@ import { duration, took } from "../shared/format.js";
 const ROW = 22;
 const SPARE = 6; // rows drawn beyond the window on either side
 const TICK_MS = 1000;
-/** Without news for this long running bars grow at every third tick only. */
+/** Without news for this long running bars grow at every fifth tick only. */
 const QUIET_MS = 8000;
 
 export class Timeline {
@@ -130,7 +130,7 @@ export class Timeline {
 
   /** Time went on: running bars grow, and now and then the axis does. */
   advance() {
-    this.turn = (this.turn + 1) % 3;
+    this.turn = (this.turn + 1) % 5;
     if (this.turn && performance.now() - this.newsAt > QUIET_MS) return;
     const [, to] = this.range();
     if (!this.extent || to !== this.extent[1]) return this.draw();
