@@ -7,6 +7,7 @@
         SchemaTooNew                  written by a newer Trace Lake
         LakeLocked                    another process holds the lock that is needed
         NotInLake (LookupError)       no such trace or span
+      ImportFailed (ValueError)       a file that cannot be imported
       QueryError (ValueError)         a question the tables cannot answer
         UnknownColumn                 a needed column is absent
       UpstreamError                   a provider could not be reached or refused
@@ -58,6 +59,10 @@ class LakeLocked(LakeError):  # noqa: N818
 
 class NotInLake(LakeError, LookupError):  # noqa: N818
     """No such trace or span in this lake."""
+
+
+class ImportFailed(TraceLakeError, ValueError):  # noqa: N818 - reads as a sentence
+    """A file that cannot be imported; the lake is as it was."""
 
 
 class QueryError(TraceLakeError, ValueError):

@@ -15,6 +15,7 @@ from tracelake.cli import (
     collect,
     demo,
     extract,
+    importing,
     maintain,
     replay,
     run,
@@ -26,7 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Every module that brings commands, in the order of `tracelake --help`.
-COMMAND_MODULES = (demo, ui, collect, run, browse, replay, checkpoints, extract, maintain, bench)
+COMMAND_MODULES = (
+    demo,
+    ui,
+    collect,
+    run,
+    browse,
+    replay,
+    checkpoints,
+    extract,
+    importing,
+    maintain,
+    bench,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

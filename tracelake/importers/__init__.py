@@ -1,0 +1,23 @@
+"""Files that a colleague exported or another program logged, read back as events of a lake.
+
+    files_at(path) -> [Source]                  which files, and which format each is in
+    load(lake, sources, now=…) -> [Imported]    check all of them, then append
+
+    formats       the table of formats; a file's content chooses, not its name
+    spans_parquet spans_jsonl   rows of `schema.SPANS`, as `tracelake export` writes them
+    envelope      events, one a line, as writers append them
+    interactions  calls of models, one a line, as Anton logs them
+    rows          one span as the events that fold to it
+    lines         lines of JSON, bounded
+
+Invariants:
+- What is in a file is data: every value is checked before the first event is appended, so that a
+  bad file is one error naming its line and changes nothing.
+- Files are read as streams, once to check and once to append; never held in memory.
+- Importing again changes nothing: ids are those of the file, or derived from its content.
+"""
+
+from tracelake.importers.formats import Source, files_at
+from tracelake.importers.loading import Imported, load
+
+__all__ = ["Imported", "Source", "files_at", "load"]

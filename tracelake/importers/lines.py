@@ -1,0 +1,46 @@
+"""Lines of JSON out of a file, bounded.
+
+read_objects(path) -> iterator of (where, object)      `where` reads as `line 17`
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tracelake.errors import ImportFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Longest line that is read, and largest event that is written; as much as one OTLP body may hold.
+LINE_BYTES = 64 << 20
+
+
+def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The JSON object of every line; empty lines are passed over.
+
+    Raises:
+        ImportFailed: A line is no JSON object, or longer than `LINE_BYTES`.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LINE_BYTES + 1):
+            number += 1
+            if len(line) > LINE_BYTES:
+                raise ImportFailed(f"{path}: line {number} is longer than {LINE_BYTES >> 20} MB")
+            if text := line.strip():
+                yield f"line {number}", _object(text, path, number)
+
+
+def _object(text: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ImportFailed(f"{path}: line {number} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ImportFailed(f"{path}: line {number} is no JSON object")
+    return value
