@@ -13,12 +13,11 @@ Invariant: ids are derived from what is logged, so that a log that has grown add
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from tracelake.errors import ImportFailed
 from tracelake.importers.lines import read_objects
@@ -82,7 +81,7 @@ def read(path: Path, _now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
             end = start + timedelta(milliseconds=line.get("duration_ms") or 0)
         except (ValueError, TypeError, OverflowError) as error:
             raise ImportFailed(f"{path}: {where}: {error}") from error
-        digest = hashlib.blake2b(orjson.dumps(line, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        digest = hashlib.blake2b(json.dumps(line, sort_keys=True).encode()).hexdigest()
         whole = whole or digest
         session = _session(line)
         trace_id = derived_id("interactions", session or whole)

@@ -1,10 +1,15 @@
 """Lines of JSON out of a file, bounded.
 
-read_objects(path) -> iterator of (where, object)      `where` reads as `line 17`
+    read_objects(path) -> iterator of (where, object)      `where` reads as `line 17`
+    json_text(value) -> str
+
+Invariant: a number that a line holds is the number that is read, however many digits it has.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Longest line that is read, and largest event that is written; as much as one OTLP body may hold.
 LINE_BYTES = 64 << 20
+#: What orjson may read as a float instead of the integer that it is.
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
 
 
 def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -36,10 +43,20 @@ def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"line {number}", _object(text, path, number)
 
 
+def json_text(value: Any) -> str:
+    """A value out of such a line as JSON text, compact."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def _object(text: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        value = orjson.loads(text)  # strict, as the standard library is not
+        if _LONG_INTEGER.search(text):
+            value = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ImportFailed(f"{path}: line {number} is no JSON: {error}") from error
     if not isinstance(value, dict):
         raise ImportFailed(f"{path}: line {number} is no JSON object")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from tracelake.errors import ImportFailed
-from tracelake.importers.lines import read_objects
+from tracelake.importers.lines import json_text, read_objects
 from tracelake.importers.rows import STORED, check_columns, events_of
 from tracelake.model import from_iso
 from tracelake.schema import SPANS
@@ -53,5 +51,5 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"{name} is not a time: {value[:60]!r}") from error
     for name in _JSON:
         if (value := row.get(name)) is not None:
-            row[name] = orjson.dumps(value).decode()
+            row[name] = json_text(value)
     return row

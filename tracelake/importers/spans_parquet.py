@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tracelake.errors import ImportFailed
@@ -10,7 +11,6 @@ from tracelake.schema import SPANS, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     import pyarrow as pa
@@ -20,6 +20,7 @@ MAGIC = b"PAR1"
 BATCH_ROWS = 64
 #: Read ahead of each column; whole row groups never stand in memory.
 _BUFFER_BYTES = 256 << 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(path: Path, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -48,8 +49,17 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 source, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
             )
             schema = _checked(path, file.schema_arrow)
+            times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
+            numbers = pa.schema(
+                [pa.field(f.name, pa.int64()) if f.name in times else f for f in schema]
+            )
             for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
-                yield from batch.cast(schema).to_pylist()
+                # times as numbers: pyarrow would load pandas to make datetimes of them
+                for row in batch.cast(schema).cast(numbers).to_pylist():
+                    for name in times:
+                        if row[name] is not None:
+                            row[name] = _EPOCH + timedelta(microseconds=row[name])
+                    yield row
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             if isinstance(error, ImportFailed):
                 raise

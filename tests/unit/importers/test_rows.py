@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.property.test_lake_events import lists
+from tracelake.importers import spans_jsonl
 from tracelake.importers.rows import STORED, check_columns, events_of
 from tracelake.model import ENDED
+from tracelake.query.jsonable import jsonable_row
 from tracelake.schema import SPANS
 from tracelake.storage.codec import decode_events, encode_event
 from tracelake.storage.fold import FoldedSpan, amend, differs, fold_events
@@ -26,6 +31,11 @@ def folded(events: list[dict[str, Any]]) -> list[FoldedSpan]:
     return list(fold_events(decode_events(lines, "1.jsonl")).values())
 
 
+def _is_contradiction(row: dict[str, Any]) -> bool:
+    """It ended and did not: only an `agent_end` with status running says so."""
+    return row["status"] not in ENDED and row["end_time"] and row["duration_ms"] is None
+
+
 @settings(
     max_examples=100,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -35,12 +45,43 @@ def test_a_row_comes_back_as_it_was(appended: list[dict[str, Any]]) -> None:
     """Whatever a lake may hold: its row, imported, is that row, also twice and on top of itself."""
     for span in folded(appended):
         row = dict(span)
-        if span["status"] not in ENDED and span["end_time"] and span["duration_ms"] is None:
-            continue  # a contradiction that only an agent_end with status running makes
+        if _is_contradiction(row):
+            continue
         (again,) = folded(events_of(row, now=NOW) * 2)
         assert {name: again[name] for name in SPANS.names} == row
         if span.is_finished:
             assert not differs(amend(row, again), row)
+
+
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(lists)
+def test_a_row_comes_back_from_a_line_of_json(appended: list[dict[str, Any]]) -> None:
+    """Written as `export` writes it, every column has its value again, JSON columns as values."""
+    rows = [dict(span) for span in folded(appended)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "x.jsonl")
+        file.write_text(
+            "".join(json.dumps(jsonable_row(r, SPANS), ensure_ascii=False) + "\n" for r in rows)
+        )
+        events = [event for _, event in spans_jsonl.read(file, NOW)]
+    again = folded(events)
+    for row, span in zip(rows, again, strict=True):
+        left, right = jsonable_row(row, SPANS), jsonable_row(span, SPANS)
+        if not _is_contradiction(row):
+            assert left == {**right, "revision": row["revision"]}
+
+
+def test_numbers_of_any_length_come_back_from_a_line(tmp_path: Path) -> None:
+    """An argument of more digits than a float or 64 bits hold is kept, as Parquet keeps it."""
+    parameters = '{"id":123456789012345678901234567890,"text":"ü"}'
+    row = {**ROW, "start_time": START.isoformat(), "parameters": json.loads(parameters)}
+    file = tmp_path / "x.jsonl"
+    file.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+    (span,) = folded([event for _, event in spans_jsonl.read(file, NOW)])
+    assert span["parameters"] == parameters
 
 
 def test_a_running_span_is_heard_of_at_the_import() -> None:
