@@ -73,10 +73,11 @@ MOVED = f"""() => new Promise((resolve) => {{
   const {{ cy, painter }} = {GRAPH}.view;
   const [raft, drawing] = [painter.raft, painter.renderer.data.canvases[2]];
   cy.viewport({{ zoom: 0.85, pan: {{ x: 300, y: -4000 }} }});
-  painter.drawn = {{ ...cy.pan(), zoom: 0.85, ms: 1000 }};  // as if drawing took a second
   const box = [100, 100, 500, 200];
   let left = 20;
   const step = () => {{
+    // as if drawing took a second
+    if (left === 20) painter.drawn = {{ ...cy.pan(), zoom: cy.zoom(), ms: 1000 }};
     if (left--) {{
       cy.panBy({{ x: 3, y: -11 }});
       return requestAnimationFrame(step);
@@ -85,7 +86,10 @@ MOVED = f"""() => new Promise((resolve) => {{
     const edge = raft.canvas.width / 2 - drawing.width / 2;
     const moved = raft.pen.getImageData(edge + box[0] - dx, edge + box[1] - dy, box[2], box[3]);
     const wasMoved = raft.shown;
-    cy.one("render", () => {{
+    if (!wasMoved) return resolve({{ wasMoved }});
+    const compare = () => {{
+      if (raft.shown) return;
+      cy.off("render", compare);
       const pen = drawing.getContext("2d");
       const drawn = pen.getImageData(...box);
       let [ink, other] = [0, 0];
@@ -93,8 +97,9 @@ MOVED = f"""() => new Promise((resolve) => {{
         if (drawn.data[at]) ink += 1;
         if (Math.abs(drawn.data[at] - moved.data[at]) > 40) other += 1;
       }}
-      resolve({{ wasMoved, isMoved: raft.shown, ink, other }});
-    }});
+      resolve({{ wasMoved, ink, other }});
+    }};
+    cy.on("render", compare);
   }};
   requestAnimationFrame(step);
 }})"""
@@ -319,7 +324,8 @@ def test_what_moves_while_panning_is_what_is_drawn_at_rest(
     for index in range(150):
         run.call(f"c{index}")
     show(page, base, "panned", 301)
-    found = page.evaluate(MOVED)
-    assert (found["wasMoved"], found["isMoved"]) == (True, False)
+    # frames slower than a view has to rest, or a change of the graph meanwhile, have it drawn anew
+    looks = (page.evaluate(MOVED) for _ in range(10))
+    found = next(found for found in looks if found["wasMoved"])
     assert found["ink"] > 10_000
     assert found["other"] < found["ink"] / 100, found
