@@ -75,6 +75,8 @@ def files_at(path: Path, skipped: Callable[[Path], None] = lambda _: None) -> li
         ImportFailed: There is nothing to import, or a file cannot be read.
     """
     try:
+        if path.exists() and not (path.is_dir() or path.is_file()):
+            raise ImportFailed(f"{path} is no file: a pipe cannot be read twice, save it first")
         if not path.is_dir():
             return [Source(path, _format_of(path) or _refuse(path))]
         found: list[Source] = []

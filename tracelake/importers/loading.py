@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tracelake.importers.formats import Source
     from tracelake.lake import Lake
+    from tracelake.storage.sealer import Sealer
     from tracelake.storage.tombstones import Tombstones
 
     #: Told what is done, how many events of it are, and how many there are in all, where known.
@@ -96,6 +97,18 @@ def load(
         ImportFailed: A file is bad; nothing was appended.
         LakeError: The lake could not be written; importing again goes on.
     """
+    try:
+        return _load(lake, sources, now, progress)
+    except OSError as error:  # of the lake: what a file makes go wrong is ImportFailed
+        raise LakeError(
+            f"cannot write {error.filename or lake.hot}: {error.strerror}; what was imported "
+            "stays, import again to go on"
+        ) from error
+
+
+def _load(
+    lake: Lake, sources: Sequence[Source], now: datetime, progress: Progress
+) -> list[Imported]:
     patterns = patterns_of(lake.location)
     deleted = _deleted(lake)
     found = [_check(source, now, deleted, progress) for source in sources]
@@ -167,20 +180,20 @@ def _told(
 
 
 def _append(lake: Lake, events: Iterable[Mapping[str, Any]]) -> None:
-    sealer = None
+    sealer = lake.sealer()
+    is_large = False
     for number, event in enumerate(events, 1):
-        try:
-            lake.append(event)
-        except OSError as error:
-            raise LakeError(
-                f"cannot write {lake.hot}: {error.strerror}; what was imported stays, import again "
-                "to go on"
-            ) from error
-        if number % _TOLD_EVERY == 0:
-            sealer = sealer or lake.sealer()
-            if sealer.due():
-                with suppress(LakeLocked):  # another process seals
-                    sealer.seal(timeout_s=0.0)
+        lake.append(event)
+        if number % _TOLD_EVERY == 0 and sealer.due():
+            is_large = True
+            _seal(sealer)
+    if is_large:
+        _seal(sealer)
+
+
+def _seal(sealer: Sealer) -> None:
+    with suppress(LakeLocked):  # another process seals
+        sealer.seal(timeout_s=0.0)
 
 
 def _deleted(lake: Lake) -> Tombstones:

@@ -208,6 +208,21 @@ def test_what_matches_a_pattern_is_not_imported(
     assert "quoted" not in text
 
 
+def test_a_lake_that_cannot_be_written_is_one_line(
+    original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the place and says what to do."""
+    file, copy = tmp_path / "x.jsonl", tmp_path / "copy"
+    main(["export", str(file), "--lake", str(original)])
+    copy.mkdir()
+    (copy / "hot").write_text("a file where the folder belongs")
+    capsys.readouterr()
+    assert main(["import", str(file), "--lake", str(copy)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"tracelake: cannot write {copy / 'hot'}")
+    assert error.count("\n") == 1
+
+
 def test_the_command_prints_data_alone(
     original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
