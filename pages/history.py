@@ -7,6 +7,7 @@ import streamlit as st
 from app import charts, data, state
 from app.components import empty, filters, preview, text, traces
 from app.components.figures import render_figures
+from app.components.importing import render_import
 from tracelake.errors import NotInLake
 
 PAGE_ROWS = 50
@@ -99,6 +100,7 @@ def render_list(wanted: filters.TraceFilter, *, total: int) -> None:
         part = f"{first:,} to {first + len(shown.rows) - 1:,} of " if number_of_pages > 1 else ""
         st.caption(f"{part}{text.plural(total, 'trace')}")
         what = text.plural(len(chosen) or total, "trace")
+        render_import()
         st.download_button(
             f"Export {what} as Parquet",
             data=lambda: data.export_parquet(wanted, chosen),

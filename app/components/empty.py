@@ -9,6 +9,7 @@ import streamlit as st
 from app import data, navigation
 from app.components import press
 from app.components.demo import render_demo_button, show_started_demo
+from app.components.importing import render_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ def render_empty_lake() -> None:
             render_demo_button()
             if press.button("Connect a program", icon=":material/cable:", key="to-connect"):
                 navigation.go("connect")
+            render_import()
         if not show_started_demo():
             st.fragment(_leave_once_filled, run_every=_LOOK_S)()
 
