@@ -141,6 +141,9 @@ def test_a_tested_answer_is_taken_to_replay(page: Page, url: str, demo: tuple[Pa
     system.press("Control+End")
     page.keyboard.insert_text("\nAnswer in three bullet points.")
     system.press("Control+Enter")
+    # the answer of an earlier test has such a button as well, until this test is under way
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(page.get_by_role("button", name="Test Prompt")).to_be_visible()
     page.get_by_role("button", name="Use this answer").click()
     expect(page).to_have_url(re.compile(rf"/replay\?.*span={span_id}"))
     with Lake(path) as lake:

@@ -315,6 +315,31 @@ def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Pa
             page.goto("about:blank")
 
 
+#: Wakes the drawing in the very frame in which its loop looked for the last time.
+WOKEN_LATE = f"""() => new Promise((resolve) => {{
+  const {{ cy, painter }} = {GRAPH}.view;
+  clearTimeout(painter.dozing);
+  requestAnimationFrame(() => setTimeout(() => {{
+    requestAnimationFrame(() => painter.wake());
+    painter.woken = -Infinity;
+    painter.doze();
+    setTimeout(() => {{
+      cy.one("render", () => resolve("drawn"));
+      cy.panBy({{ x: 1, y: 1 }});
+      setTimeout(() => resolve("frozen"), 2000);
+    }}, 300);
+  }}));
+}})"""
+
+
+def test_drawing_goes_on_whenever_it_is_woken(page: Page, served: tuple[Lake, str]) -> None:
+    """Falling asleep, the drawing is woken by what comes in that moment."""
+    _, base = served
+    show(page, base, "first")
+    for _ in range(3):
+        assert page.evaluate(WOKEN_LATE) == "drawn"
+
+
 def test_what_moves_while_panning_is_what_is_drawn_at_rest(
     page: Page, served: tuple[Lake, str]
 ) -> None:

@@ -43,6 +43,9 @@ export class Painter {
   takeOver() {
     const { renderer } = this;
     const { render, notify, redraw } = renderer;
+    renderer.beforeRender(() => {
+      this.hasLooped = true;
+    }, renderer.beforeRenderPriorities.animations);
     renderer.redraw = (options) => {
       this.wake();
       redraw.call(renderer, options);
@@ -142,14 +145,14 @@ export class Painter {
     this.woken = performance.now(); // asked for thousands of times a frame: no new timer each
     this.dozing ??= setTimeout(() => this.doze(), AWAKE_MS);
     if (!this.isAsleep && !this.isFallingAsleep) return;
-    const { renderer } = this;
-    cancelAnimationFrame(this.isFallingAsleep);
-    renderer.destroyed = false;
-    if (this.isAsleep) {
-      renderer.renderLoopStarted = false;
-      renderer.startRenderLoop();
-    }
-    this.isAsleep = this.isFallingAsleep = false;
+    this.renderer.destroyed = false;
+    if (this.isAsleep) this.startLoop();
+    this.isAsleep = false;
+  }
+
+  startLoop() {
+    this.renderer.renderLoopStarted = false;
+    this.renderer.startRenderLoop();
   }
 
   /** End the renderer's loop, which looks at each frame whether its renderer still is. */
@@ -160,9 +163,13 @@ export class Painter {
     const { renderer } = this;
     if (renderer.destroyed) return;
     renderer.destroyed = true;
-    this.isFallingAsleep = requestAnimationFrame(() => {
+    if (this.isFallingAsleep) return;
+    this.isFallingAsleep = true;
+    this.hasLooped = false;
+    requestAnimationFrame(() => {
       this.isFallingAsleep = false;
-      this.isAsleep = true;
+      if (renderer.destroyed) this.isAsleep = true;
+      else if (!this.hasLooped) this.startLoop(); // woken in this frame, after the loop had ended
     });
   }
 
