@@ -5,15 +5,20 @@ A page is listed here once it works; its file name is its URL.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: A message is at the browser after this time.
+_ARRIVES_S = 0.15
 _FOLDER = Path(__file__).resolve().parent.parent / "pages"
 
 
@@ -62,7 +67,24 @@ def path_of(name: str) -> str:
 
 def go(name: str, **params: str) -> None:
     """Leave for another page with these URL parameters; does not return."""
+    _rest()
     st.switch_page(path_of(name), query_params=params)
+
+
+def _rest() -> None:
+    """Have the browser ask for no part of this page again.
+
+    A part that it asks for while the next page is drawn already is answered in the name of this
+    page, and the browser takes the next one for another page then and clears it.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    parts = getattr(context.fragment_storage, "_fragments", {}) if context is not None else {}
+    if context is None or not parts:
+        return
+    message = ForwardMsg()
+    message.stop_auto_rerun.fragment_ids.extend(parts)
+    context.enqueue(message)
+    time.sleep(_ARRIVES_S)  # and what was asked for before comes in
 
 
 def render_link(name: str, label: str, *, icon: str | None = None, **params: str) -> None:
