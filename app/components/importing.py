@@ -20,19 +20,14 @@ _TOLD = "_import_told"
 _FAILED = "_import_failed"
 
 
-def render_import(*, primary: bool = False) -> None:
-    """A button that opens a place to drop files into; they are read as soon as they are there.
-
-    Args:
-        primary: Drawn to be found.
-    """
+def render_import() -> None:
+    """A button that opens a place to drop files into; they are read as soon as they are there."""
     _tell()
     # another round has an empty place, whatever was dropped into the last one
     number = state.get(_ROUND, 0)
     with st.popover(
         "Open files",
         icon=":material/upload_file:",
-        type="primary" if primary else "secondary",
         width="content",
         key=f"import-{number}",
     ):
