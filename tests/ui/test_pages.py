@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
 from app import guide, navigation, service
@@ -14,6 +15,8 @@ from tracelake.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
     from tracelake.lake import Lake
 
@@ -80,6 +83,26 @@ def test_settings_tell_of_the_lake(
     assert lake.path in page.code[0].value
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown["Traces"] == ("3" if is_filled else "0")
+
+
+def test_a_page_that_is_left_asks_for_nothing_more(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks again by itself is stopped first: later it would clear the next page."""
+    sent: list[ForwardMsg] = []
+    enqueue = ScriptRunContext.enqueue
+
+    def note(context: ScriptRunContext, message: ForwardMsg) -> None:
+        sent.append(message)
+        enqueue(context, message)
+
+    monkeypatch.setattr(ScriptRunContext, "enqueue", note)
+    page = open_page("history")
+    looking = {one.auto_rerun.fragment_id for one in sent if one.HasField("auto_rerun")}
+    _field(page.button, "Connect a program").click().run()
+    stopped = {part for one in sent for part in one.stop_auto_rerun.fragment_ids}
+    assert looking
+    assert looking <= stopped
 
 
 def test_only_pages_that_exist_are_listed() -> None:

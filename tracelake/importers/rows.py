@@ -16,10 +16,9 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from tracelake.model import ENDED, KINDS, STATUSES, is_valid_id
 from tracelake.schema import SPANS
+from tracelake.storage.columns import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,7 +117,7 @@ def _fits(dtype: DType, value: Any) -> bool:
         case "string":
             return isinstance(value, str)
         case "json":
-            return isinstance(value, str) and _is_json(value)
+            return isinstance(value, str) and is_json(value)
         case "timestamp":
             return isinstance(value, datetime) and value.tzinfo is not None
         case "float":
@@ -129,14 +128,6 @@ def _fits(dtype: DType, value: Any) -> bool:
             return isinstance(value, bool)
         case _:
             return False
-
-
-def _is_json(text: str) -> bool:
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _shown(value: Any) -> str:

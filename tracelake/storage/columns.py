@@ -144,7 +144,7 @@ def coerce(name: str, dtype: DType, value: Any) -> Any:
         case "string":
             return value if isinstance(value, str) else _json(value)
         case "json":
-            return value if isinstance(value, str) and _is_json(value) else _json(value)
+            return value if isinstance(value, str) and is_json(value) else _json(value)
         case "float":
             return _number(value)
         case "int":
@@ -164,7 +164,8 @@ def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether a text is JSON."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:
