@@ -126,11 +126,9 @@ def look_at(page: Page) -> str:
     """What a page shows and said, for the report of a test that failed on it."""
     lines = [page.url, *open_pages[page][-20:]]
     try:
-        lines.append(
-            page.wait_for_function(
-                _LOOK, polling=200, timeout=_LOOK_MS
-            ).json_value()  # not by frames
-        )
+        # by time, not by frames: there may be none
+        seen = page.wait_for_function(_LOOK, polling=200, timeout=_LOOK_MS)
+        lines.append(seen.json_value())
         lines.append(page.locator("body").inner_text(timeout=_LOOK_MS)[:2000])
     except Error as error:
         lines.append(f"the page does not answer: {error.message}")
