@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T], *, timeout_s: float = 10.0, every_s: float = 0.02) -> T:
+def eventually(probe: Callable[[], T], *, timeout_s: float = 60.0, every_s: float = 0.02) -> T:
     """Call `probe` until it returns something truthy, and return that.
 
     Raises:
@@ -23,3 +25,9 @@ def eventually(probe: Callable[[], T], *, timeout_s: float = 10.0, every_s: floa
             raise AssertionError(f"{probe!r} still gave {answer!r} after {timeout_s} s")
         time.sleep(every_s)
     return answer
+
+
+def command_lines() -> str:
+    """The command lines of everything that runs on this machine, one a line."""
+    found = psutil.process_iter(["cmdline"])
+    return "\n".join(" ".join(process.info["cmdline"] or []) for process in found)

@@ -59,7 +59,7 @@ def serving(*flags: str) -> Iterator[int]:
         return False
 
     try:
-        eventually(is_up, timeout_s=30)
+        eventually(is_up)
         yield port
     finally:
         process.kill()

@@ -51,16 +51,16 @@ class RelayProcess:
         line = self.process.stdout.readline()
         if not line:
             self.process.stdout.close()
-            raise AssertionError(f"the relay did not start: exit code {self.process.wait(10)}")
+            raise AssertionError(f"the relay did not start: exit code {self.process.wait(60)}")
         self.address: str = json.loads(line)["address"]
         self.port = urlsplit(self.address).port or 0
 
     def health(self) -> dict[str, Any]:
         """What `/health` says."""
-        with urllib.request.urlopen(self.address + "/health", timeout=10) as answer:
+        with urllib.request.urlopen(self.address + "/health", timeout=60) as answer:
             return json.load(answer)
 
-    def stop(self, *, timeout_s: float = 20.0) -> int:
+    def stop(self, *, timeout_s: float = 60.0) -> int:
         """SIGTERM; the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -73,7 +73,7 @@ class RelayProcess:
         """Everything recorded so far."""
         return read_exchanges(self.hot)
 
-    def recorded(self, path: str, *, timeout_s: float = 10.0) -> FoldedExchange:
+    def recorded(self, path: str, *, timeout_s: float = 60.0) -> FoldedExchange:
         """The last ended exchange of that path, once it has been recorded."""
 
         def find() -> FoldedExchange | None:
@@ -93,7 +93,7 @@ class RelayProcess:
         finally:
             if self.process.poll() is None:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(60)
 
 
 def read_exchanges(hot: Path) -> dict[str, FoldedExchange]:
@@ -107,7 +107,7 @@ def read_exchanges(hot: Path) -> dict[str, FoldedExchange]:
 class Wire:
     """A plain TCP connection, for requests that no HTTP library would send."""
 
-    def __init__(self, port: int, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, port: int, *, timeout_s: float = 60.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
 
     def send(self, data: bytes) -> Self:
@@ -115,7 +115,7 @@ class Wire:
         self.socket.sendall(data)
         return self
 
-    def until(self, done: Callable[[bytes | bytearray], bool], *, timeout_s: float = 10.0) -> bytes:
+    def until(self, done: Callable[[bytes | bytearray], bool], *, timeout_s: float = 60.0) -> bytes:
         """What came until `done` is content or the other side closed."""
         got = bytearray()
         deadline = time.monotonic() + timeout_s

@@ -104,7 +104,7 @@ class Stage:
 
     def calls(self) -> list[dict[str, Any]]:
         """The calls that reached the provider so far."""
-        with urllib.request.urlopen(f"{self.provider}/stats", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.provider}/stats", timeout=60) as answer:
             return json.loads(answer.read())["calls"]
 
     def record(self, cwd: Path, *command: str, **environ: str) -> str:

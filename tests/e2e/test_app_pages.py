@@ -175,7 +175,7 @@ def test_a_tool_call_is_answered_as_recorded_and_gone_on_from(
             ).sort("start_time").collect()  # fmt: skip
         return tests.height == 2 and "tool_result" in tests["messages"][1]
 
-    eventually(gone_on, timeout_s=60)
+    eventually(gone_on)
 
 
 def _last_answer(path: Path, trace_id: str) -> str:

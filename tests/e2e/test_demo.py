@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from tests.support import eventually
+from tests.support import command_lines, eventually
 from tracelake import Lake
 from tracelake.storage.tail import Tail
 
@@ -139,7 +139,7 @@ def test_nothing_is_left_running(demo: tuple[Path, dict[str, Any], list[Any]]) -
     lake, _, _ = demo
 
     def idle() -> bool:
-        return str(lake) not in _commands()
+        return str(lake) not in command_lines()
 
     eventually(idle)
 
@@ -151,10 +151,10 @@ def test_stopped_while_its_app_starts_nothing_is_left(tmp_path: Path) -> None:
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "tracelake.cli", "demo", "--once", "--port", port]
     with subprocess.Popen([*command, "--lake", tmp_path / "lake"]) as process:
-        eventually(lambda: f"--server.port {port}" in _commands())
+        eventually(lambda: f"--server.port {port}" in command_lines())
         process.terminate()
         assert process.wait(timeout=60) != 0
-    eventually(lambda: f"--server.port {port}" not in _commands())
+    eventually(lambda: f"--server.port {port}" not in command_lines())
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:
@@ -168,7 +168,3 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
     assert ended.stderr.splitlines() == [
         f"tracelake: port {port} is taken: choose another with --port"
     ]
-
-
-def _commands() -> str:
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout

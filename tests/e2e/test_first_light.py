@@ -22,7 +22,7 @@ from tests.e2e.browser import (
     open_browser,
     running_app,
 )
-from tests.support import eventually
+from tests.support import command_lines, eventually
 from tracelake import Lake
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _run_demo(page: Page, url: str) -> str:
 def _watch_it_grow(page: Page, lake: Path) -> None:
     """Nodes arrive while the program runs, in one and the same graph."""
     page.evaluate("() => { window.notReloaded = true }")
-    first = eventually(lambda: page.evaluate(COUNT_NODES), timeout_s=60)
+    first = eventually(lambda: page.evaluate(COUNT_NODES))
     seen = {first}
     reader = Lake(lake)
 
@@ -162,7 +162,6 @@ def _nothing_left(lake: Path) -> None:
     """The app takes its collector, provider and demo with it."""
 
     def idle() -> bool:
-        listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-        return os.fspath(lake) not in listing.stdout
+        return os.fspath(lake) not in command_lines()
 
-    eventually(idle, timeout_s=30)
+    eventually(idle)

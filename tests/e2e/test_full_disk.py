@@ -227,15 +227,15 @@ def test_ingest_on_a_full_disk_catches_up(lake: Lake) -> None:
     ingest = running()
     try:
         calls = {record(number) for number in range(5)}
-        eventually(lambda: derived() == calls, timeout_s=60)
+        eventually(lambda: derived() == calls)
         resource.prlimit(ingest.pid, resource.RLIMIT_FSIZE, (0, UNLIMITED))
         calls |= {record(number) for number in range(5, 10)}
         # it ends rather than forget what it could not write; its supervisor starts it again
-        assert eventually(ingest.poll, timeout_s=60)
+        assert eventually(ingest.poll)
         ingest.communicate()
         assert len(derived()) == 5
         ingest = running()
-        eventually(lambda: derived() == calls, timeout_s=60)
+        eventually(lambda: derived() == calls)
         spans = lake.spans().collect()
         assert spans.select("trace_id", "span_id").is_duplicated().sum() == 0
     finally:

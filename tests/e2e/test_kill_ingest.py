@@ -74,7 +74,7 @@ def test_killing_ingest_loses_no_call(tmp_path: Path, figures: Callable[[str], N
             statuses = lake.traces().select("status").collect()["status"].to_list()
             return len(statuses) == PROGRAMS and set(statuses) == {"ok"}
 
-        eventually(whole, timeout_s=60)
+        eventually(whole)
         spans = lake.spans().collect()
         keys = spans.select("trace_id", "span_id")
         exchanges = lake.exchanges().collect()

@@ -311,7 +311,7 @@ def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Pa
         run.call("c")
         with serve(path, port=int(base.rsplit(":", 1)[1])):
             page.wait_for_function(f"({COUNT_NODES})() === 3", timeout=60_000)
-            eventually(lambda: page.evaluate(f"{GRAPH}.state") == "live", timeout_s=60)
+            eventually(lambda: page.evaluate(f"{GRAPH}.state") == "live")
             page.goto("about:blank")
 
 

@@ -59,7 +59,7 @@ def post(
         address + path, data=body, headers={"Content-Type": content_type, **headers}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -121,7 +121,7 @@ def test_what_was_acknowledged_is_in_the_graph(tmp_path: Path) -> None:
             except OSError:
                 return False
 
-        eventually(answers, timeout_s=60)
+        eventually(answers)
         assert span_id(4) in tree(lake)
 
 
@@ -150,7 +150,7 @@ def test_spans_join_the_calls_that_the_relay_recorded(tmp_path: Path) -> None:
                 found = lake.spans().filter(kind="llm", trace_id="run-1").collect()
                 return found.to_dicts() if "running" not in found["status"] else []
 
-            (call,) = eventually(recorded, timeout_s=30)
+            (call,) = eventually(recorded)
             batch = [
                 span(3, "POST", 2),
                 span(2, parent=1, attributes=CHAT),

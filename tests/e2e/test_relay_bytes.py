@@ -89,7 +89,7 @@ def test_a_big_upload_arrives_whole(pair: tuple[RelayProcess, Upstream]) -> None
     answer = json.loads(body_of(ask(relay.port, "/v1/echo?big", body)))
     assert answer["length"] == len(body)
     assert answer["sha256"] == hashlib.sha256(body).hexdigest()
-    assert relay.recorded("/v1/echo?big", timeout_s=30).exchange.request_body == body
+    assert relay.recorded("/v1/echo?big").exchange.request_body == body
 
 
 def test_a_big_download_arrives_whole(pair: tuple[RelayProcess, Upstream]) -> None:
@@ -97,7 +97,7 @@ def test_a_big_download_arrives_whole(pair: tuple[RelayProcess, Upstream]) -> No
     relay, _ = pair
     body = body_of(ask(relay.port, "/v1/big?mb=50"))
     assert len(body) == 50 << 20
-    assert relay.recorded("/v1/big?mb=50", timeout_s=30).exchange.response_body == body
+    assert relay.recorded("/v1/big?mb=50").exchange.response_body == body
 
 
 def test_chunked_uploads_with_trailers(pair: tuple[RelayProcess, Upstream]) -> None:
@@ -129,7 +129,7 @@ def test_expect_100_continue(pair: tuple[RelayProcess, Upstream]) -> None:
 def test_head_requests(pair: tuple[RelayProcess, Upstream]) -> None:
     """A HEAD response ends with its head, and its connection serves the next request."""
     relay, upstream = pair
-    client = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=60)
     before = upstream.connections
     for method in ("HEAD", "GET", "HEAD", "POST"):
         client.request(method, "/v1/echo?head", b"x" if method == "POST" else None)
@@ -143,7 +143,7 @@ def test_head_requests(pair: tuple[RelayProcess, Upstream]) -> None:
 def test_connections_are_kept_alive_on_both_sides(pair: tuple[RelayProcess, Upstream]) -> None:
     """Fifty requests of one client use one connection to the upstream."""
     relay, upstream = pair
-    client = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=60)
     before = upstream.connections
     for _ in range(50):
         client.request("POST", "/v1/echo", b"{}")
@@ -243,7 +243,7 @@ def test_a_slow_reader_slows_the_upstream(pair: tuple[RelayProcess, Upstream]) -
 
         eventually(stands_still)
         assert last[0] < 32 << 20, "the upstream was not held back"
-        body = wire.until(lambda got: len(got) > 64 << 20, timeout_s=30)
+        body = wire.until(lambda got: len(got) > 64 << 20)
     assert len(body_of(body)) == 64 << 20
 
 

@@ -58,7 +58,7 @@ def test_a_client_that_leaves_ends_the_generation(pair: tuple[RelayProcess, Upst
     with Wire(relay.port) as wire:
         wire.send(get("/v1/sse?n=1000&ms=20&left"))
         wire.until(lambda got: got.count(b"data: ") >= 3)
-    eventually(lambda: upstream.cut_short == before + 1, timeout_s=1.0)
+    eventually(lambda: upstream.cut_short == before + 1)
     recorded = relay.recorded("/v1/sse?n=1000&ms=20&left").exchange
     assert recorded.outcome == "client_disconnected"
     assert recorded.status == 200
@@ -95,9 +95,9 @@ def test_a_client_that_leaves_while_it_is_held_back(tmp_path: Path) -> None:
                         pass
                 assert relay.health()["in_flight"] == 1
             with stalled:
-                recorded = relay.recorded("/v1/held", timeout_s=3.0).exchange
+                recorded = relay.recorded("/v1/held").exchange
                 assert recorded.outcome == "client_disconnected"
-                stalled.settimeout(5.0)
+                stalled.settimeout(60)
                 with contextlib.suppress(ConnectionResetError):
                     read_to_the_end(stalled)  # what was on its way, and then no more
 
@@ -139,7 +139,7 @@ def test_an_upstream_that_hangs_up_without_a_word(pair: tuple[RelayProcess, Upst
 def test_a_stale_connection_is_replaced_unnoticed(pair: tuple[RelayProcess, Upstream]) -> None:
     """A kept-alive connection that the upstream has just dropped costs the client nothing."""
     relay, upstream = pair
-    client = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=60)
     for _ in range(20):
         client.request("POST", "/v1/echo", b'{"n": 1}')
         answer = client.getresponse()
@@ -272,7 +272,7 @@ def test_sigterm_lets_calls_in_flight_end(tmp_path: Path) -> None:
         assert rest.endswith(b"0\r\n\r\n")
         assert idle.rest() == b"", "an idle connection is closed"
         idle.close()
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(60) == 0
         with pytest.raises(ConnectionRefusedError):
             Wire(relay.port)
         assert [f.exchange.outcome for f in relay.exchanges().values()] == ["ok"]
@@ -283,7 +283,7 @@ def test_a_drain_ends_after_its_time(tmp_path: Path) -> None:
     with relay_and_upstream(tmp_path, "--drain-s", "0.3") as (relay, _), Wire(relay.port) as wire:
         wire.send(get("/v1/sse?n=1000&ms=20"))
         wire.until(lambda got: b"data: " in got)
-        assert relay.stop(timeout_s=5) == 0
+        assert relay.stop() == 0
         assert not wire.rest().endswith(b"0\r\n\r\n")
         (folded,) = relay.exchanges().values()
         assert folded.ended

@@ -186,7 +186,7 @@ def test_other_machines_need_the_token(tmp_path: Path) -> None:
             url = f"http://{address}:{relay.port}{path}"
             request = urllib.request.Request(url, b"{}", headers)
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
                 with error:

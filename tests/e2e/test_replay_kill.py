@@ -84,7 +84,7 @@ def test_cancelling_ends_the_program_and_its_children(
     monkeypatch.setenv("SLOW_NOW", "1")
     fork = stage.fork(ForkRequest(trace_id))
     folder = stage.lake.hot.parent / "forks" / fork.run_id
-    pids = eventually(lambda: pids_of(folder), timeout_s=60)
+    pids = eventually(lambda: pids_of(folder))
     fork.cancel()
     state = fork.wait(TIMEOUT_S)
     assert state.status == "cancelled"
@@ -105,14 +105,14 @@ def test_a_killed_process_leaves_nothing_running_and_a_cancelled_fork(
         assert starter.stdout is not None
         run_id = starter.stdout.readline().strip()
         folder = stage.lake.hot.parent / "forks" / run_id
-        pids = eventually(lambda: pids_of(folder), timeout_s=60)
+        pids = eventually(lambda: pids_of(folder))
         runner = psutil.Process(starter.pid).children()[0]
         assert "tracelake.replay.runner" in runner.cmdline()
         target = {"starter": starter.pid, "runner": runner.pid, "program": pids[0]}[victim]
         os.kill(target, signal.SIGKILL)
-        eventually(lambda: not any(map(is_running, pids)), timeout_s=30)
-        eventually(lambda: not is_running(runner.pid), timeout_s=60)
-        eventually(lambda: is_marked(stage, run_id), timeout_s=60)
+        eventually(lambda: not any(map(is_running, pids)))
+        eventually(lambda: not is_running(runner.pid))
+        eventually(lambda: is_marked(stage, run_id))
     finally:
         starter.kill()
         starter.wait()

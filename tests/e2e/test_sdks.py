@@ -74,7 +74,7 @@ class Bench:
             found = [s for s in spans if s["kind"] != "agent" and s["status"] != "running"]
             return found if len(found) >= count else None
 
-        found = eventually(ended, timeout_s=20)
+        found = eventually(ended)
         assert found is not None
         assert len(found) == count
         return found

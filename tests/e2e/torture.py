@@ -185,7 +185,7 @@ def torture(
     return judge(root, kills, died, tell)
 
 
-def until_at_work(root: Path, process: subprocess.Popen[bytes], timeout_s: float = 30) -> None:
+def until_at_work(root: Path, process: subprocess.Popen[bytes], timeout_s: float = 60) -> None:
     """Wait until a process has done its first piece of work, on a busy machine a while."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:

@@ -138,7 +138,7 @@ class Recording:
         }
 
     def finished(
-        self, pid: int, *, calls: int, timeout_s: float = 20.0
+        self, pid: int, *, calls: int, timeout_s: float = 60.0
     ) -> dict[str, list[dict[str, Any]]]:
         """The traces of a process that has ended, once they hold its calls and all has ended."""
 

@@ -182,7 +182,7 @@ def serving(app: Starlette) -> Generator[str]:
     thread = threading.Thread(target=server.run, name="upstream")
     thread.start()
     try:
-        eventually(lambda: server.started, timeout_s=20)
+        eventually(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tracelake.lake import Lake
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_leaving_the_block_ends_the_processes(tmp_path: Path) -> None:
             stdout=subprocess.DEVNULL,
         ) as process:
             url = f"{provider.address}/stats"
-            assert eventually(lambda: httpx.get(url).json()["total"], timeout_s=60)
+            assert eventually(lambda: httpx.get(url).json()["total"])
         assert process.returncode == -signal.SIGTERM
     assert provider.process.returncode is not None
     for ended in (process.pid, provider.process.pid):

@@ -33,7 +33,7 @@ def test_a_collector_that_is_being_started_is_waited_for(tmp_path: Path) -> None
     assert find_running(location) is None
     state = State(os.getpid(), "http://127.0.0.1:1", "secret")
     (tmp_path / STATE_NAME).write_bytes(state.to_json())
-    eventually(lambda: not waiting.is_alive(), timeout_s=20)
+    eventually(lambda: not waiting.is_alive())
     assert [collector.state for collector in found] == [state]
     assert not found[0].is_owned
     os.close(lock)

@@ -40,13 +40,13 @@ def test_a_problem_is_told_until_it_is_cured(
         return str((read_state(location.hot) or {}).get("at"))
 
     try:
-        eventually(lambda: "old traces are not deleted" in problem(), timeout_s=20)
+        eventually(lambda: "old traces are not deleted" in problem())
         for _ in range(5):
             before = at()
-            eventually(lambda before=before: at() != before, timeout_s=20)
+            eventually(lambda before=before: at() != before)
             assert "settings.json" in problem()
         write_settings(location, Settings())
-        eventually(lambda: not problem(), timeout_s=20)
+        eventually(lambda: not problem())
     finally:
         stopping.set()
         running.join(20)

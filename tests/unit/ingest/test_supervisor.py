@@ -33,7 +33,7 @@ def test_a_starter_that_died_leaves_nothing_behind(tmp_path: Path, *, is_taken: 
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         assert process.stdout is not None
         process.stdout.close()
-        eventually(lambda: process.poll() is not None, timeout_s=60)
+        eventually(lambda: process.poll() is not None)
     os.close(lock)
     told = (tmp_path / "log").read_text()
     assert "Traceback" not in told

@@ -204,9 +204,9 @@ def test_five_thousand_recordings_are_matched_by_index() -> None:
     many = recording(*(chat(f"question {at}", "x" * 200) for at in range(5000)))
     matcher = Matcher(many)
     assert level(matcher.match(exchange(chat("question 0", "x" * 200)))) == "exact"
-    began = time.perf_counter()
+    began = time.process_time()
     for at in range(4999, 3999, -1):
         found = matcher.match(exchange(chat(f"question {at}", "x" * 200)))
         assert isinstance(found, Match)
         assert found.recorded.position == at
-    assert time.perf_counter() - began < 5  # a scan of all would take minutes
+    assert time.process_time() - began < 20  # a scan of all would take minutes
