@@ -15,9 +15,9 @@ import { isFollowed, tellEdited } from "../shared/edits.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
 
 /**
- * So long after the last key the edit goes to Python: the first one soon, so that the page says it,
- * as does each one while a view of the page follows it; the others once nobody types, for drawing
- * the page holds up a key that falls into it. Leaving the editor and Ctrl+Enter never wait.
+ * So long after the last key the edit goes to Python: soon while a view of the page follows it,
+ * else once nobody types, for drawing the page holds up a key that falls into it. That the text is
+ * edited is seen at once, at its edge. Leaving the editor and Ctrl+Enter never wait.
  */
 const PAUSE_MS = 300;
 const REST_MS = 1500;
@@ -41,14 +41,14 @@ class Editor {
     clearTimeout(this.timer);
     this.id = data.id;
     this.revision = data.revision;
-    this.isTold = this.isFresh = true;
+    this.isTold = true;
     const typed = EditorView.updateListener.of((update) => {
       if (!update.docChanged) return;
       this.changes = this.changes.compose(update.changes);
       this.isTold = false;
       clearTimeout(this.timer);
-      const isAwaited = this.isFresh || isFollowed();
-      this.timer = setTimeout(() => this.commit(), isAwaited ? PAUSE_MS : REST_MS);
+      this.timer = setTimeout(() => this.commit(), isFollowed() ? PAUSE_MS : REST_MS);
+      this.mark();
     });
     const start = EditorState.create({
       doc: data.value,
@@ -67,6 +67,12 @@ class Editor {
       known?.revision === data.revision ? known.changes : ChangeSet.empty(start.doc.length);
     const annotations = Transaction.addToHistory.of(false);
     this.view.setState(start.update({ changes: this.changes, annotations }).state);
+    this.mark();
+  }
+
+  /** Show at its edge whether the text is another one than at the start of its revision. */
+  mark() {
+    this.place.classList.toggle("tl-edited", !this.view.state.doc.eq(this.base));
   }
 
   recolour() {
@@ -77,7 +83,6 @@ class Editor {
     clearTimeout(this.timer);
     if (this.isTold) return;
     this.isTold = true;
-    this.isFresh = false;
     told.set(this.id, { revision: this.revision, changes: this.changes });
     const edit = span(this.base, this.view.state.doc, this.changes);
     this.tell.setStateValue("edit", { revision: this.revision, ...edit });
