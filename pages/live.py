@@ -60,12 +60,11 @@ def simple_workspace(trace_id: str) -> None:
     message = hub.current().watch(trace_id).message()
     left, right = st.columns([1.7, 1])
     with left:
-        clicked = simple_graph.simple_graph(message, key="simple_graph") if message else None
+        span_id = simple_graph.chosen_span(message) if message else None
     with right, st.container():
-        if not clicked:
+        if span_id is None:
             st.caption("Click a node to read what was sent and answered.")
         else:
-            span_id = clicked.removesuffix(":response")
             plain_detail.render_document(detail.read_document(trace_id, span_id))
 
 

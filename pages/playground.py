@@ -43,7 +43,8 @@ def main() -> None:
         left, right = st.columns([1, 1.1], gap="medium")
         with left:
             render_editors(bench)
-    with right:
+    # beside the editors it stays in sight, however far down they go
+    with right, st.container(key="playground-answers"):
         if render_send(bench):
             bench.first_shown = len(all_tests(bench)) - bench.round_size + 1
             st.rerun()

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 MAX_NODES: Final = 300
 _CHOICE: Final = "_graph_renderer"
+_CLICKED: Final = "_simple_graph_clicked"
 _SHAPES: Final = {"circle": "dot", "rounded": "box", "hexagon": "hexagon", "rectangle": "box"}
 _LABEL_CHARS: Final = 26
 _HEXAGON: Final = 0.6  # of its height: the label is written below it, above the next one
 _ERROR: Final = "#dc2626"
 _RUNNING: Final = "#0891b2"
+_CHOSEN: Final = ("#0f172a", "#f8fafc")
 
 
 def is_chosen() -> bool:
@@ -49,14 +51,20 @@ def render_choice() -> None:
     state.put(_CHOICE, chosen)
 
 
-def simple_graph(message: dict[str, Any], *, key: str, height: int = 620) -> str | None:
-    """Draw a graph; gives the id of the node clicked last, None before a click.
+def chosen_span(message: dict[str, Any]) -> str | None:
+    """Draw a graph; gives the span of the node clicked last, else the one that the URL names.
 
     Args:
         message: A snapshot of `LiveTrace.message`.
-        key: Of the component; keeps its place over reruns.
-        height: Pixels.
     """
+    clicked = _simple_graph(message, key="simple_graph", height=620)
+    if clicked != state.get(_CLICKED):
+        state.put(_CLICKED, clicked)
+        state.set_params(span=clicked.removesuffix(":response") if clicked else None)
+    return state.param(state.Param.SPAN)
+
+
+def _simple_graph(message: dict[str, Any], *, key: str, height: int) -> str | None:
     # the public function takes no key, so that every change of data would rebuild the frame
     from streamlit_agraph import _agraph  # pyright: ignore[reportPrivateUsage]
 
@@ -95,7 +103,12 @@ def _node(node: dict[str, Any], style: NodeStyle, shade: int) -> dict[str, Any]:
         "y": node["y"],
         "shape": _SHAPES[style.shape],
         "size": style.height / 2 * (_HEXAGON if style.shape == "hexagon" else 1),
-        "color": {"background": style.fill[shade], "border": border},
+        "color": {
+            "background": style.fill[shade],
+            "border": border,
+            "highlight": {"background": style.fill[shade], "border": _CHOSEN[shade]},
+        },
+        "borderWidthSelected": 4,
         "borderWidth": 4 if border in {_ERROR, _RUNNING} else 1,
         "shapeProperties": {
             "borderRadius": 8 if style.shape == "rounded" else 0,

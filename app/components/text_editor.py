@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _BUNDLE = Path(tracelake.__file__).parent / "_ui" / "frontend" / "editor.js"
 _LINE_CHARS = 82
-_LINE_PX = 17.2
-_MIN_PX, _MAX_PX = 68, 420
+_LINE_PX = 16.4
+_MIN_PX, _MAX_PX = 57, 420
 
 
 def render_text_editor(
@@ -198,4 +198,4 @@ def _editors() -> dict[str, Callable[[str], object]]:
 
 def _height(value: str) -> int:
     lines = sum(1 + len(line) // _LINE_CHARS for line in value.split("\n"))
-    return round(max(_MIN_PX, min(_MAX_PX, 26 + lines * _LINE_PX)))
+    return round(max(_MIN_PX, min(_MAX_PX, 12 + lines * _LINE_PX)))
