@@ -123,9 +123,11 @@ class MessageStream:
             block["input"] = document
 
     def _merge_usage(self, usage: Any) -> None:
-        """Take over what is told; a 0 for a count that was told before means unknown."""
+        """Take over what is told; where all of the input is 0, a 0 for what was told is unknown."""
         told = {k: v for k, v in mapping(usage).items() if v is not None}
-        self._usage |= {k: v for k, v in told.items() if v != 0 or not self._usage.get(k)}
+        if not any(told.get(key) for key in _INPUTS):
+            told = {k: v for k, v in told.items() if v != 0 or not self._usage.get(k)}
+        self._usage |= told
 
 
 def read_message(message: JsonObject) -> Answer:

@@ -30,6 +30,7 @@ _MEDIA = frozenset(
         "document",
         "document_url",
         "file",
+        "file_url",
         "input_file",
         "input_audio",
         "output_audio",

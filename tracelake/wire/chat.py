@@ -2,7 +2,7 @@
 
 What servers do differently and is read here: tool calls without index, several under one index,
 content as a list of blocks, reasoning under three names, usage in a vendor's key, an error within
-the stream or within a choice, whole messages instead of deltas.
+the stream or within a choice, whole messages instead of deltas, the text told again beside them.
 """
 
 from __future__ import annotations
@@ -88,9 +88,11 @@ class ChatStream:
 
 def _without_places(choice: JsonObject) -> JsonObject:
     """The choice as an unstreamed answer has it: its tool calls without index."""
-    if "text" in choice:
-        return {key: value for key, value in choice.items() if key != "message"}
     message = mapping(choice.get("message"))
+    if "text" in choice:
+        is_chat = any(value is not None for key, value in message.items() if key != "role")
+        apart = "text" if is_chat else "message"
+        choice = {key: value for key, value in choice.items() if key != apart}
     if "tool_calls" not in message:
         return choice
     calls = [
@@ -119,9 +121,24 @@ def _merge(message: JsonObject, key: str, value: Any) -> None:
     elif key == "audio":
         message[key] = _merged_audio(mapping(held), mapping(value))
     elif isinstance(value, list):
-        message[key] = [*array(held), *array(value)]
+        message[key] = _merged_list(array(held), array(value))
     else:
         message[key] = value
+
+
+def _merged_list(held: list[Any], pieces: list[Any]) -> list[Any]:
+    """Further entries of a list; one of an index that is there tells more of that entry."""
+    entries = list(held)
+    for piece in pieces:
+        index = mapping(piece).get("index")
+        places = (at for at, entry in enumerate(entries) if mapping(entry).get("index") == index)
+        place = None if index is None else next(places, None)
+        if place is None:
+            entries.append(piece)
+        else:
+            told = {key: value for key, value in mapping(piece).items() if value is not None}
+            entries[place] = {**entries[place], **told}
+    return entries
 
 
 def _merge_call(calls: list[JsonObject], call: JsonObject) -> None:
@@ -175,7 +192,8 @@ def _merged_function(held: JsonObject, piece: JsonObject) -> JsonObject:
     name = _merged_name(held, piece)
     if isinstance(arguments, dict):
         return {**held, "name": name, "arguments": arguments}
-    return {"name": name, "arguments": string(held.get("arguments")) + string(arguments)}
+    told = [text for text in (held.get("arguments"), arguments) if isinstance(text, str)]
+    return {"name": name, "arguments": "".join(told) if told else None}
 
 
 def _merged_name(held: JsonObject, piece: JsonObject) -> Any:
@@ -295,9 +313,10 @@ def _first(usage: JsonObject, *keys: str) -> int | None:
 
 def _text(choice: JsonObject) -> str:
     """The text of a choice: of a legacy completion, of a message, or of its text blocks."""
-    if isinstance(choice.get("text"), str):
-        return choice["text"]
-    content = mapping(choice.get("message")).get("content")
+    message = mapping(choice.get("message"))
+    if not message:
+        return string(choice.get("text"))
+    content = message.get("content")
     if isinstance(content, str):
         return content
     return "".join(

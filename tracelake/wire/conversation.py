@@ -110,9 +110,10 @@ def response_turn(api: str, blocks: Sequence[Any]) -> Turn:
         return Turn("assistant", tuple(parts))
     if api in {"chat", "completions"}:
         first = next(iter(objects(list(blocks))), {})
-        if isinstance(first.get("text"), str):
+        message = mapping(first.get("message"))
+        if not message and isinstance(first.get("text"), str):
             parts.append(Part("text", text=first["text"]))
-        parts += _message_parts(mapping(first.get("message")))
+        parts += _message_parts(message)
     elif api in {"ollama_chat", "ollama_generate"}:
         for message in objects(list(blocks)):
             parts += _message_parts(message)

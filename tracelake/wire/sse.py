@@ -1,9 +1,10 @@
 """Server-sent events, sans-I/O.
 
 Follows the "Interpreting an event stream" section of the HTML standard: UTF-8 with an optional byte
-order mark, lines ended by LF, CRLF or CR, comments, fields of several lines. One departure: an
+order mark, lines ended by LF, CRLF or CR, comments, fields of several lines. Two departures: an
 event whose blank line never came is given by `close`, since providers leave it out and a stream
-that died is worth what arrived.
+that died is worth what arrived; and a field `error` is the data of an event `error`, since servers
+built on llama.cpp tell so why they broke off.
 
 Invariant: the events are the same wherever the borders between chunks fall.
 """
@@ -81,6 +82,9 @@ class SseParser:
             self._data.append(value)
         elif name == "event":
             self._event = value
+        elif name == "error":
+            self._event = name
+            self._data.append(value)
 
     def _dispatch(self) -> SseEvent | None:
         event, data = self._event or "message", self._data

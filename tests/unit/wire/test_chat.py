@@ -213,6 +213,54 @@ def test_whole_messages_in_a_stream_are_read() -> None:
     assert answered(CHAT, sse(event, "[DONE]")).text == "All"
 
 
+def test_text_told_beside_a_message_is_no_second_text() -> None:
+    """A server that repeats each piece as legacy text gives the message once, whole or streamed."""
+    pieces = [
+        {"index": 0, "text": text, "delta": {"role": "assistant", "content": text}}
+        for text in ("1", ", 2", "")
+    ]
+    streamed = answered(CHAT, sse(*({"choices": [piece]} for piece in pieces), "[DONE]"))
+    whole = {"index": 0, "text": "1, 2", "message": {"role": "assistant", "content": "1, 2"}}
+    for response in (streamed, answered(CHAT, {"choices": [whole]})):
+        assert response.text == "1, 2"
+        assert [atom.text for atom in response.atoms] == ["1, 2"]
+        assert response.blocks[0]["message"]["content"] == "1, 2"
+
+
+def test_entries_of_one_index_are_one_entry() -> None:
+    """What a server tells of a tool it runs, first the question, then what came, is one entry."""
+    ran = {"index": 0, "type": "search", "arguments": "{}", "output": None}
+    deltas = [
+        {"executed_tools": [ran]},
+        {"executed_tools": [{**ran, "output": "sunny"}, {"index": 1, "type": "visit"}]},
+        {"annotations": [{"url": "a"}]},
+        {"annotations": [{"url": "a"}]},
+    ]
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    message = answered(CHAT, sse(*chunks, "[DONE]")).blocks[0]["message"]
+    assert message["executed_tools"] == [{**ran, "output": "sunny"}, {"index": 1, "type": "visit"}]
+    assert message["annotations"] == [{"url": "a"}, {"url": "a"}]
+
+
+def test_arguments_that_were_never_told_are_none() -> None:
+    """A call of a server that streams null as arguments has none, and is shown without any."""
+    call = {"index": 0, "id": "a", "function": {"name": "now", "arguments": None}}
+    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
+    response = answered(CHAT, sse(chunk, "[DONE]"))
+    function = response.blocks[0]["message"]["tool_calls"][0]["function"]
+    assert function == {"name": "now", "arguments": None}
+    assert response.atoms[0].arguments == "{}"
+
+
+def test_a_choice_without_a_message_is_read() -> None:
+    """A filtered answer, whole or streamed, that has no message at all is no failure to read."""
+    choice = {"index": 0, "finish_reason": "content_filter"}
+    for body in ({"choices": [choice]}, sse({"choices": [choice]}, "[DONE]")):
+        response = answered(CHAT, body)
+        assert (response.text, response.finish_reason) == ("", "content_filter")
+        assert response.error is None
+
+
 def test_a_legacy_completion_is_read() -> None:
     """Prompt completions, whole and streamed, give their text."""
     path = "/v1/completions"

@@ -118,6 +118,20 @@ def test_counts_of_0_do_not_undo_what_was_told() -> None:
     assert (read.input, read.cache_read, read.output) == (110, 100, 7)
 
 
+def test_a_cache_that_was_not_used_in_the_end_counts_0() -> None:
+    """Counts told anew at the end replace those of the start, also by 0: after a compaction."""
+    usage = {"input_tokens": 18, "cache_read_input_tokens": 0, "output_tokens": 7}
+    read = answered(MESSAGES, sse(START, *TEXT, *ended(**usage)), BODY, **STREAM).usage
+    assert (read.input, read.cache_read, read.output) == (18, 0, 7)
+
+
+def test_an_error_field_within_a_stream_says_why_it_broke_off() -> None:
+    """Servers built on llama.cpp tell an error in a field `error` of its own."""
+    error = 'error: {"error": {"message": "failed to decode"}}\n\n'
+    response = answered(CHAT, sse(chunk({"content": "It"})) + error.encode(), **STREAM)
+    assert (response.text, response.error) == ("It", "failed to decode")
+
+
 def test_plain_text_as_content() -> None:
     """A compatible server's message whose content is text is read."""
     read = answered(MESSAGES, {"content": "plain", "role": "assistant", "model": "m"}, BODY)
