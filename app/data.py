@@ -25,8 +25,9 @@ import streamlit as st
 from app import service
 from tracelake import schema
 from tracelake.errors import NotInLake
+from tracelake.exporters import Selection, spans_of, write_bundle
 from tracelake.query import rollups
-from tracelake.query.traces import TraceFilter, filter_spans, filter_traces, sort_traces
+from tracelake.query.traces import TraceFilter, filter_traces, sort_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +52,8 @@ _LIGHT = tuple(
     }
 )  # fmt: skip
 _CACHED = 64
+#: Of so many traces an export holds all that belongs to them, of more the spans alone.
+WHOLE_EXPORT_TRACES = 500
 #: Tests in a row that somebody may have run since the last program.
 _LOOKED_AT = 20
 
@@ -212,20 +215,18 @@ def experiments(trace_id: str, span_id: str) -> list[dict[str, Any]]:
 
 
 def export_parquet(wanted: TraceFilter, trace_ids: Sequence[str] = ()) -> bytes:
-    """The spans of a selection as one Parquet file, sorted by trace and start.
+    """The traces of a selection as one Parquet file that opens again, see `write_bundle`.
 
     Args:
         wanted: The conditions; used when no trace is named.
         trace_ids: These traces alone.
     """
-    spans, traces = _frames()
-    if trace_ids:
-        selected = spans.filter(nw.col("trace_id").is_in(list(trace_ids)))
-        selected = selected.sort("trace_id", "start_time", "span_id")
-    else:
-        selected = filter_spans(spans, traces, wanted)
+    named = Selection(trace_ids=tuple(trace_ids))
+    spans = spans_of(service.lake(), named if trace_ids else Selection(wanted))
+    # a file that a page makes stands in memory: of very many traces it holds the spans
+    spans_only = spans["trace_id"].n_unique() > WHOLE_EXPORT_TRACES
     buffer = io.BytesIO()
-    _collect(selected).write_parquet(buffer, compression="zstd")
+    write_bundle(service.lake(), spans, buffer, spans_only=spans_only)
     return buffer.getvalue()
 
 

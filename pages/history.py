@@ -108,7 +108,9 @@ def render_list(wanted: filters.TraceFilter, *, total: int) -> None:
             mime="application/vnd.apache.parquet",
             icon=":material/download:",
             on_click="ignore",
-            help="Every span of the ticked traces, or of all that match when none is ticked.",
+            help="The ticked traces, or all that match when none is ticked: spans for any tool, "
+            "and for Trace Lake what it takes to test and rerun them elsewhere, working files of "
+            f"recorded runs included. Of more than {data.WHOLE_EXPORT_TRACES} the spans alone.",
         )
 
 

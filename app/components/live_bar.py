@@ -59,7 +59,7 @@ def render_bar() -> str:
             mime="application/vnd.apache.parquet",
             icon=":material/download:",
             on_click="ignore",
-            help="Export this run as Parquet",
+            help="Export this run as Parquet, with all it takes to test and rerun it elsewhere",
             key="live_export",
         )
     return known

@@ -22,7 +22,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("query", "tracer", "testing"),
     ("wire",),
     ("instrumentation", "infer", "graph", "layout", "playground"),
-    ("relay", "otlp", "importers"),
+    ("relay", "otlp", "importers", "exporters"),
     ("ingest", "control"),
     ("replay",),
     ("demo",),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import polars as pl
 from polars.exceptions import PolarsError
 
 from tracelake import schema
 from tracelake.cli.options import add_command, note, open_lake, print_json, print_table
 from tracelake.errors import ConfigError, NotInLake, QueryError
+from tracelake.exporters import Selection, spans_of, write_bundle, write_lines
 from tracelake.query.jsonable import jsonable_row
-from tracelake.query.traces import TraceFilter, filter_spans
+from tracelake.query.traces import TraceFilter
+from tracelake.storage.files import replaced
 
 if TYPE_CHECKING:
     import argparse
@@ -30,8 +31,18 @@ def register(commands: Commands) -> None:
     """Add the commands of this module."""
     sql = add_command(commands, "sql", _sql, help="ask the tables, for example 'SELECT …'")
     sql.add_argument("query", metavar="QUERY", help=f"one SELECT over {', '.join(TABLES)}")
-    export = add_command(commands, "export", _export, help="write spans to a file for a colleague")
-    export.add_argument("file", type=Path, help="*.parquet or *.jsonl, one row per span")
+    export = add_command(commands, "export", _export, help="write traces to a file for a colleague")
+    export.add_argument(
+        "file",
+        type=Path,
+        help="*.parquet: spans for any tool, and for `import` all that belongs to them; or "
+        "*.jsonl: one span a line",
+    )
+    export.add_argument(
+        "--spans-only",
+        action="store_true",
+        help="without recorded HTTP exchanges, runs, notes and checkpoints",
+    )
     export.add_argument("--trace", action="append", default=[], help="this trace (may be repeated)")
     export.add_argument("--since", type=_day, help="traces from this UTC day on, YYYY-MM-DD")
     export.add_argument("--until", type=_day, help="traces up to this UTC day, YYYY-MM-DD")
@@ -90,42 +101,35 @@ def _export(arguments: argparse.Namespace) -> None:
     if suffix not in {".parquet", ".jsonl"}:
         raise ConfigError(f"cannot write {arguments.file.name!r}: name it *.parquet or *.jsonl")
     lake = open_lake(arguments)
-    spans = lake.answer(lambda: _wanted(lake, arguments))
-    if spans.is_empty():
-        raise NotInLake("no span matches, nothing was written: `tracelake ls` lists the traces")
-    try:
-        if suffix == ".parquet":
-            spans.write_parquet(arguments.file, compression="zstd")
-        else:
-            with arguments.file.open("w", encoding="utf-8") as file:
-                file.writelines(_lines(spans))
-    except OSError as error:
-        raise QueryError(f"cannot write {arguments.file}: {error.strerror}") from error
-    traces = spans["trace_id"].n_unique()
-    if arguments.json:
-        print_json({"file": str(arguments.file), "traces": traces, "spans": spans.height})
-    else:
-        note(f"wrote {spans.height} spans of {traces} traces to {arguments.file}")
-
-
-def _wanted(lake: Lake, arguments: argparse.Namespace) -> pl.DataFrame:
     wanted = TraceFilter(
         since=arguments.since,
         until=arguments.until,
         agents=tuple(arguments.agent),
         with_errors=arguments.errors,
     )
-    spans = filter_spans(nw.from_native(lake.spans()), nw.from_native(lake.traces()), wanted)
-    found = cast("pl.LazyFrame", spans.to_native())
-    if arguments.trace:
-        found = found.filter(pl.col("trace_id").is_in(arguments.trace))
-    return found.collect()
-
-
-def _lines(spans: pl.DataFrame) -> list[str]:
-    import json
-
-    return [
-        json.dumps(jsonable_row(row, schema.SPANS), ensure_ascii=False) + "\n"
-        for row in spans.iter_rows(named=True)
-    ]
+    spans = spans_of(lake, Selection(wanted, tuple(arguments.trace)))
+    if spans.is_empty():
+        raise NotInLake("no span matches, nothing was written: `tracelake ls` lists the traces")
+    others: dict[str, int] = {}
+    try:
+        with replaced(arguments.file) as unfinished:
+            if suffix == ".parquet":
+                with unfinished.open("wb") as file:
+                    others = write_bundle(lake, spans, file, spans_only=arguments.spans_only)
+            else:
+                with unfinished.open("w", encoding="utf-8") as lines:
+                    write_lines(spans, lines)
+    except OSError as error:
+        raise QueryError(f"cannot write {arguments.file}: {error.strerror}") from error
+    traces = spans["trace_id"].n_unique()
+    if arguments.json:
+        told = {"file": str(arguments.file), "traces": traces, "spans": spans.height}
+        print_json({**told, **others})
+    else:
+        beside = "".join(f", {rows} {name}" for name, rows in others.items())
+        note(f"wrote {spans.height} spans of {traces} traces{beside} to {arguments.file}")
+        if "runs" in others:
+            note(
+                "with commands, environment differences and working files of the recorded runs: "
+                "--spans-only leaves them out"
+            )

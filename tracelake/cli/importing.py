@@ -62,7 +62,11 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _tell(one: Imported) -> None:
-    note(f"imported {one.spans} spans of {one.traces} traces from {one.file} ({one.format})")
+    beside = "".join(f", {rows} new {name}" for name, rows in one.others.items())
+    held = f"{one.spans} spans of {one.traces} traces{beside}"
+    note(f"imported {held} from {one.file} ({one.format})")
+    if one.withheld:
+        note(f"left out {one.withheld} recorded HTTP exchanges: this lake has patterns to redact")
     if one.deleted:
         note(
             f"left out {one.deleted} traces that were deleted within the last day: import again "

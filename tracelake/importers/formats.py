@@ -34,11 +34,13 @@ class Format:
         name: Its name, for people.
         read: Its reader.
         recognises: Whether the first line's object is of this format; None: no lines of JSON.
+        is_bundle: Whether it may hold further tables.
     """
 
     name: str
     read: Read
     recognises: Callable[[Mapping[str, Any]], bool] | None = None
+    is_bundle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Source:
     format: Format
 
 
-PARQUET = Format("spans as Parquet", spans_parquet.read)
+PARQUET = Format("spans as Parquet", spans_parquet.read, is_bundle=True)
 LINES = (
     Format("events as JSONL", envelope.read, envelope.recognises),
     Format("spans as JSONL", spans_jsonl.read, spans_jsonl.recognises),

@@ -12,13 +12,15 @@ Invariants:
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tracelake.errors import ImportFailed, InvalidEvent, LakeError, LakeLocked
+from tracelake.importers import bundle
 from tracelake.importers.lines import LINE_BYTES
 from tracelake.model import from_iso
 from tracelake.redaction import patterns_of
+from tracelake.schema import EXCHANGES
 from tracelake.storage.codec import encode_event
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Imported:
         traces: Traces that it holds and that are in the lake now.
         spans: Spans of these that it holds.
         deleted: Further traces, which were deleted within the last day and stay away.
+        others: New rows of further tables (`exchanges`, `runs`, …).
+        withheld: Exchanges that were left out, since the lake has patterns to redact.
     """
 
     file: str
@@ -53,6 +57,8 @@ class Imported:
     traces: int
     spans: int
     deleted: int
+    others: dict[str, int] = field(default_factory=dict[str, int])
+    withheld: int = 0
 
 
 @dataclass(slots=True)
@@ -126,6 +132,11 @@ def _load(
             spans=sum(kept.values()),
             deleted=len(facts.deleted),
         )
+        if source.format.is_bundle:
+            without = {EXCHANGES.name} if patterns else set[str]()
+            others = bundle.load(lake, source.path, deleted=facts.deleted, without=without)
+            withheld = bundle.rows(source.path, EXCHANGES.name) if patterns else 0
+            report = replace(report, others=others, withheld=withheld)
         imported.append(report)
     return imported
 
@@ -149,6 +160,8 @@ def _check(source: Source, now: datetime, deleted: Tombstones, progress: Progres
             progress(f"checking {source.path}", found.events, None)
     if not found.events:
         raise ImportFailed(f"{source.path} holds no span")
+    if source.format.is_bundle:
+        bundle.check(source.path, found.traces)
     return found
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tracelake.errors import ImportFailed
+from tracelake.importers.columns import checked_columns
 from tracelake.importers.rows import STORED, check_columns, events_of
-from tracelake.schema import SPANS, arrow_schema
+from tracelake.schema import SPANS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,38 +69,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _checked(path: Path, found: pa.Schema) -> pa.Schema:
-    """The columns to read, in the order of the file, with the types that they have in the lake."""
-    import pyarrow as pa
-
-    if len(set(found.names)) < len(found.names):
-        raise ImportFailed(f"{path}: two columns have one name")
     try:
         check_columns(found.names)
     except ValueError as error:
         raise ImportFailed(f"{path}: {error}") from error
-    wanted = arrow_schema(SPANS)
-    fields: list[pa.Field] = []
-    for field in found:
-        if field.name in STORED:
-            continue
-        target = wanted.field(field.name)
-        if not _is_kin(field.type, target.type):
-            raise ImportFailed(f"{path}: column {field.name} holds {field.type}, not {target.type}")
-        fields.append(target)
-    return pa.schema(fields)
-
-
-def _is_kin(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether a type differs in width or encoding only."""
-    from pyarrow import types
-
-    if types.is_null(found):
-        return True
-    if types.is_dictionary(found):
-        found = found.value_type
-    if types.is_string(wanted):
-        return types.is_string(found) or types.is_large_string(found) or types.is_string_view(found)
-    if types.is_timestamp(wanted):
-        return types.is_timestamp(found) and found.tz is not None
-    families = (types.is_floating, types.is_integer, types.is_boolean)
-    return any(family(found) and family(wanted) for family in families)
+    return checked_columns(path, found, SPANS, STORED)

@@ -4,6 +4,7 @@ Invariant: a reader sees either the old file or the whole new one. Names in the 
 dot and end in `.tmp`, so that no glob for `*.parquet`, `*.jsonl` or `*.xlog` finds them.
 
     atomic_write(path, data)   replace a file by bytes, synced to the disk before it is visible
+    replaced(path)             the same for what is written by degrees
     rename(source, target)     rename within a folder, replacing
     sync_file(path)            make what another library wrote survive a power loss
     sync_folder(folder)        make the names in a folder survive a power loss
@@ -14,9 +15,11 @@ dot and end in `.tmp`, so that no glob for `*.parquet`, `*.jsonl` or `*.xlog` fi
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 
@@ -25,13 +28,19 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
     `mode` are the permission bits, from the first byte on.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replaced(path) as temporary:
         descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+
+
+@contextmanager
+def replaced(path: Path) -> Generator[Path]:
+    """A file to write beside `path`, which takes its place if nothing goes wrong meanwhile."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        sync_file(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import IO
 
     from tracelake.schema import Table
 
@@ -89,13 +89,21 @@ def plan_pages(sizes: Sequence[tuple[int, int]], page_bytes: int = PAGE_BYTES) -
     return [*pages, rows] if rows else pages
 
 
-def write_parquet(rows: pl.DataFrame, table: Table, target: Path | BinaryIO) -> None:
+def write_parquet(
+    rows: pl.DataFrame,
+    table: Table,
+    target: Path | IO[bytes] | pa.NativeFile,
+    before_footer: Callable[[], Mapping[bytes, bytes]] | None = None,
+) -> None:
     """Write one file.
 
     Args:
-        rows: Columns of the table without `date`, sorted by `table.sort`.
+        rows: Columns of the table, sorted by `table.sort`; `date` stands in the path of a file of
+            the lake, not in it.
         table: Says which columns are wide.
-        target: A path, or a file open for writing.
+        target: A path, or a file open for writing, at its start.
+        before_footer: Called when every row is written; may write more to the target, which no
+            reader of the rows looks at, and gives meta data for the footer.
     """
     wide = [name for name in table.wide if name in rows.columns]
     times = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Datetime)]
@@ -121,6 +129,8 @@ def write_parquet(rows: pl.DataFrame, table: Table, target: Path | BinaryIO) -> 
             part = _in_pages(arrow.slice(start, length), wide, group)
             writer.write_table(part, row_group_size=length)
             start += length
+        if before_footer is not None:
+            writer.add_key_value_metadata(before_footer())
 
 
 def _units(rows: pl.DataFrame, wide: Sequence[str]) -> list[Unit]:
