@@ -77,7 +77,9 @@ def _read_block(block: JsonObject) -> list[Part]:
         return [_tool_use(block)]
     if not kind and isinstance(block.get("text"), str):
         return _text(block)
-    return [Part("other", text=string(block.get("text")), media=kind in _MEDIA, json=block)]
+    is_media = kind in _MEDIA
+    text = _object_text(block) if is_media else string(block.get("text"))
+    return [Part("other", text=text, media=is_media, json=block)]
 
 
 def call_part(call: JsonObject) -> Part:
@@ -95,8 +97,8 @@ def call_part(call: JsonObject) -> Part:
 def result_parts(
     content: Any, call_id: Any, *, name: Any = None, is_error: Any = None
 ) -> list[Part]:
-    """A tool result as plain text, followed by the images that it holds."""
-    images = [part for part in read_blocks(content) if part.kind == "image"]
+    """A tool result as plain text, followed by the images and files that it holds."""
+    apart = [part for part in read_blocks(content) if _is_no_text(part)]
     result = Part(
         "tool_result",
         text=plain_text(content),
@@ -104,11 +106,16 @@ def result_parts(
         name=name_or_none(name),
         is_error=is_error if isinstance(is_error, bool) else None,
     )
-    return [result, *images]
+    return [result, *apart]
+
+
+def _is_no_text(part: Part) -> bool:
+    """Whether a part of a tool result is an image, or a file of which no text is known."""
+    return part.kind == "image" or (part.media and not part.text)
 
 
 def plain_text(content: Any) -> str:
-    """The content of a tool result as text: texts joined by line breaks, images left out."""
+    """The content of a tool result as text: texts joined by line breaks; no images, no files."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -134,12 +141,12 @@ def _object_text(block: JsonObject) -> str:
         if isinstance(block.get(key), str):
             return block[key]
     source = mapping(block.get("source"))
-    if source.get("type") == "text":
-        return string(source.get("data"))
+    if source.get("type") in {"text", "content"}:
+        return plain_text(source.get("data") or source.get("content"))
     for key in _NESTED:
         if isinstance(block.get(key), str | list | dict):
             return plain_text(block[key])
-    return "" if source else dump(block)
+    return "" if source or string(block.get("type")) in _MEDIA else dump(block)
 
 
 def reasoning_parts(message: JsonObject) -> list[Part]:

@@ -83,15 +83,28 @@ def read_turns(api: str | None, messages: Any) -> list[Turn]:
         return [Turn("user", (Part("text", text=messages),), 0)]
     if isinstance(messages, dict):
         messages = [messages]
+    if _are_tokens(messages):
+        return [Turn("user", (_tokens(messages),), 0)]
     turns: list[Turn] = []
     for index, message in enumerate(array(messages)):
         if isinstance(message, str):
             turns.append(Turn("user", (Part("text", text=message),), index))
+        elif _are_tokens(message):
+            turns.append(Turn("user", (_tokens(message),), index))
         elif isinstance(message, dict):
             role, parts = _read_message(api, mapping(message))
             if parts:
                 turns.append(Turn(role, tuple(parts), index))
     return turns
+
+
+def _are_tokens(value: Any) -> bool:
+    """Whether a prompt or an input is given as the numbers of its tokens."""
+    return isinstance(value, list) and bool(value) and all(type(n) is int for n in array(value))
+
+
+def _tokens(numbers: list[int]) -> Part:
+    return Part("other", text=dump(numbers), json=numbers)
 
 
 def response_turn(api: str, blocks: Sequence[Any]) -> Turn:

@@ -129,6 +129,7 @@ def test_images_elsewhere_keep_their_url(block: dict[str, Any]) -> None:
             },
             "f",
         ),
+        ({"type": "document", "source": {"type": "content", "content": "typed"}}, "typed"),
         ({"a": 1}, '{"a":1}'),
         ([{"text": "only"}], "only"),
     ],
@@ -153,6 +154,42 @@ def test_failed_server_tools_are_errors(content: Any, is_error: bool | None) -> 
     """A tool that the provider ran tells by its result whether it failed."""
     block = {"type": "x_tool_result", "tool_use_id": "c", "content": content}
     assert response_turn("messages", [block]).parts[0].is_error is is_error
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "document", "source": {"type": "base64", "data": "JVBE"}},
+        {
+            "type": "input_file",
+            "filename": "a.pdf",
+            "file_data": "data:application/pdf;base64,JVBE",
+        },
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBE"}},
+    ],
+)
+def test_files_in_tool_results_stand_apart(block: dict[str, Any]) -> None:
+    """A file that a tool gave is shown as a file, and its content is no text of the result."""
+    found = [{"type": "text", "text": "found"}, block]
+    item = {"type": "function_call_output", "call_id": "c", "output": found}
+    result, file = conversation("responses", [item])[0].parts
+    assert (result.kind, result.text) == ("tool_result", "found")
+    assert (file.kind, file.media, file.text, file.json) == ("other", True, "", block)
+
+
+def test_a_document_of_text_shows_its_text() -> None:
+    """A text file in a prompt is a file whose text is known."""
+    document = {"type": "document", "source": {"type": "text", "data": "page"}}
+    part = conversation("messages", [{"role": "user", "content": [document]}])[0].parts[0]
+    assert (part.kind, part.media, part.text) == ("other", True, "page")
+
+
+@pytest.mark.parametrize(("given", "texts"), [([7, 8], ["[7,8]"]), ([[7], [8]], ["[7]", "[8]"])])
+def test_a_prompt_of_tokens_is_shown(given: Any, texts: list[str]) -> None:
+    """Inputs given as numbers of tokens, one or several, are no empty prompt."""
+    turns = conversation("embeddings", given)
+    assert [turn.parts[0].text for turn in turns] == texts
+    assert [turn.index for turn in turns] == list(range(len(texts)))
 
 
 def test_nothing_in_messages_is_too_odd() -> None:
