@@ -22,7 +22,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tracelake.model import derived_id
-from tracelake.otlp.duplicates import Answers, better, nested
+from tracelake.otlp.delegation import settle_agents
+from tracelake.otlp.duplicates import Answers, better, nested, retold
 from tracelake.otlp.nodes import Node, Trace, name_agents, remember, sender, tell
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Assembly:
             told += _take_back_adopted(trace, nodes)
             tops = list(trace.tops)
             told += self._place_tops(trace)
+            told += settle_agents(trace, nodes)
             told += name_agents(trace, [*nodes, *tops])
             told += self._mark_duplicates(trace, nodes)
             for node in nodes:
@@ -185,10 +187,21 @@ class Assembly:
         for node in nodes:
             if node.kind != "llm" or node.duplicate_of is not None:
                 continue
-            response_id = (node.event or {})["data"]["attributes"].get("response_id")
+            about: dict[str, Any] = (node.event or {})["data"]["attributes"]
+            if about.get("retold"):
+                for copy in retold(trace, node):
+                    copy.duplicate_of = node.span_id
+                    yield from tell(trace, copy, {"duplicate_of": node.span_id})
+                continue
+            response_id = about.get("response_id")
             other = self._answers.other(response_id, trace, node) if response_id else None
             pair = other or nested(trace, node)
-            if pair is None or pair[1].duplicate_of is not None:
+            if pair is None or pair[1].duplicate_of == node.span_id:
+                continue
+            if (counts := pair[1].duplicate_of) is not None:  # the third copy of one call
+                if other is None:
+                    node.duplicate_of = counts
+                    yield from tell(trace, node, {"duplicate_of": counts})
                 continue
             kept, copy = better((trace, node), pair)
             copy[1].duplicate_of = kept[1].span_id

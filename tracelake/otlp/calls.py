@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tracelake.otlp import conventions as names
@@ -16,25 +18,26 @@ from tracelake.otlp.messages import (
     text_of,
     unnumbered,
 )
-from tracelake.otlp.shapes import calls_in
+from tracelake.otlp.shapes import calls_in, definitions_in
 from tracelake.otlp.spans import STATUS_ERROR
 from tracelake.wire.call import Usage
 from tracelake.wire.fingerprint import fingerprint, tools_fingerprint
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tracelake.model import Kind
     from tracelake.otlp.mapping import Reading
     from tracelake.otlp.messages import Message
     from tracelake.otlp.spans import OtlpSpan
 
+_CHOICE, _SAID = "gen_ai.choice", "gen_ai.assistant.message"
 _INSTRUCTING: Final = frozenset({"system", "developer"})
 #: Ids that providers give their answers, as they stand in a recorded answer.
 _RESPONSE_ID: Final = re.compile(r'"(chatcmpl-[\w-]{6,}|resp_[\w-]{6,}|msg_[\w-]{6,})"')
 _LOOKED_AT: Final = 20_000
 #: Parts of recorded parameters that stand elsewhere.
 _ELSEWHERE: Final = frozenset({"model", "model_name", "tools", "messages", "input", "instructions"})
+#: Parts that are none: what an instrumentation or an answer says of itself.
+_NO_PARAMETERS: Final = frozenset({"id", "created_at", "_type", "base_url"})
 #: The counts of a call, in the order of `Usage`.
 _COUNTS: Final = (
     "tokens_input",
@@ -117,9 +120,24 @@ def _conversation(span: OtlpSpan, kind: Kind, reading: Reading) -> dict[str, Any
         asked,
         given,
         system=system_text(fields.get("system")),
-        tools=read_tools(fields.get("tools") or unnumbered(numbered.get("tools", ()))),
+        tools=_tools(reading),
         finish_reason=_finish_reason(fields.get("finish_reason"), given),
     )
+
+
+def _tools(reading: Reading) -> list[Any]:
+    """Tool definitions: of their own attributes, else inside of the request."""
+    fields = reading.fields
+    told = fields.get("tools") or unnumbered(reading.numbered.get("tools", ()))
+    if found := read_tools(told):
+        return found
+    told = [fields.get(name) for name in ("input_messages", "request", "input")]
+    for whole in (*told, reading.rest.get("response")):
+        if isinstance(whole, str) and ('"tools"' in whole or '"function"' in whole):
+            found = read_tools(definitions_in(parsed(whole)))
+            if found:
+                return found
+    return []
 
 
 def _listed_events(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
@@ -127,6 +145,11 @@ def _listed_events(reading: Reading) -> list[tuple[str, dict[str, Any]]]:
     told = parsed(reading.fields.get("message_events"))
     listed = [item for item in told if isinstance(item, dict)] if isinstance(told, list) else []
     events = [(str(item["event.name"]), item) for item in listed if "event.name" in item]
+    if not any(name == _CHOICE for name, _ in events):  # what stands last is the answer
+        end = len(events)
+        while end and events[end - 1][0] == _SAID:
+            end -= 1
+        events[end:] = [(_CHOICE, item) for _, item in events[end:]]
     if told and not events:
         reading.rest["events"] = told
     return events
@@ -185,7 +208,9 @@ def event_messages(events: Any) -> tuple[list[Message], list[Message]]:
             if role == "choice":
                 message = parsed(content.get("message"))
                 whole = {**content, **message} if isinstance(message, dict) else {**content}
-                whole.pop("message", None)
+                told = whole.pop("message", None)
+                if "content" not in whole and not isinstance(message, dict):
+                    whole["content"] = told
                 given += read_messages(whole, role="assistant")
             else:
                 asked += read_messages(dict(content), role=role)
@@ -207,6 +232,7 @@ def _usage(span: OtlpSpan, fields: dict[str, Any]) -> dict[str, Any]:
     counts = {name: _count(fields.get(name)) for name in _COUNTS}
     details = parsed(fields.get("usage"))
     if isinstance(details, dict):
+        details = _summed(details)
         for name, keys in _USAGE_KEYS.items():
             told = next((c for key in keys if (c := _count(details.get(key))) is not None), None)
             counts[name] = told if counts[name] is None else counts[name]
@@ -214,6 +240,21 @@ def _usage(span: OtlpSpan, fields: dict[str, Any]) -> dict[str, Any]:
         cached = (counts["tokens_cache_read"] or 0) + (counts["tokens_cache_write"] or 0)
         counts["tokens_input"] += cached
     return counts
+
+
+def _summed(details: dict[str, Any]) -> dict[str, Any]:
+    """Langfuse's usage with whole sums.
+
+    Where its counts add up to the total, each leaves out what stands beside it in detail.
+    """
+    parts = {key: count for key, told in details.items() if (count := _count(told)) is not None}
+    if "input" not in parts or parts.pop("total", None) != sum(parts.values()):
+        return details
+    sums = {
+        side: sum(count for key, count in parts.items() if key.startswith(side))
+        for side in ("input", "output")
+    }
+    return {**details, **sums}
 
 
 def _cost(
@@ -245,8 +286,16 @@ def _request(reading: Reading) -> dict[str, Any]:
     request = {k: v for k, v in reading.parameters.items() if k not in _ELSEWHERE}
     told = parsed(reading.fields.get("request"))
     if isinstance(told, dict):
-        request.update({key: value for key, value in told.items() if key not in _ELSEWHERE})
+        request.update(
+            (key, value)
+            for key, value in told.items()
+            if key not in _ELSEWHERE and key not in _NO_PARAMETERS and _is_set(value)
+        )
     return request
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value != "Infinity"  # Langfuse's for no limit
 
 
 def _finish_reason(value: Any, given: list[Message]) -> str | None:
@@ -272,6 +321,10 @@ def _ttft_ms(span: OtlpSpan, fields: dict[str, Any]) -> float | None:
         value = fields.get(name)
         if isinstance(value, int | float) and value >= 0:
             return round(value * factor, 3)
+    if isinstance(at := parsed(fields.get("ttft_at")), str):
+        with contextlib.suppress(ValueError):
+            ms = datetime.fromisoformat(at).timestamp() * 1000 - span.start_ns / 1e6
+            return round(ms, 3) if ms >= 0 else None
     for event in span.events:
         if event.name in names.FIRST_TOKEN_EVENTS and event.time_ns >= span.start_ns:
             return round((event.time_ns - span.start_ns) / 1e6, 3)

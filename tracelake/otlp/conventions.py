@@ -7,6 +7,7 @@ line here, and one in `kinds`.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "langfuse.observation.model.name",
         "ai.response.model",
         "ai.model.id",
+        "mlflow.llm.model",
         "model",
     ),
     "request_model": ("gen_ai.request.model",),
@@ -32,6 +34,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "gen_ai.system",
         "llm.system",
         "ai.model.provider",
+        "mlflow.llm.provider",
     ),
     "tokens_input": (
         "gen_ai.usage.input_tokens",
@@ -87,7 +90,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "ai.response.finishReason",
         "stop_reason",
     ),
-    "response_id": ("gen_ai.response.id", "ai.response.id"),
+    "response_id": ("gen_ai.response.id", "ai.response.id", "response_id"),
     "input_messages": (
         "gen_ai.input.messages",
         "pydantic_ai.all_messages",
@@ -108,8 +111,12 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "output_calls": ("ai.response.toolCalls",),
     "message_events": ("events",),
     "system": ("gen_ai.system_instructions",),
-    "tools": ("gen_ai.tool.definitions", "ai.prompt.tools"),
-    "request": ("llm.invocation_parameters", "langfuse.observation.model.parameters"),
+    "tools": ("gen_ai.tool.definitions", "ai.prompt.tools", "mlflow.chat.tools"),
+    "request": (
+        "llm.invocation_parameters",
+        "langfuse.observation.model.parameters",
+        "invocation_params",
+    ),
     "tool_name": ("gen_ai.tool.name", "tool.name", "tool_name", "ai.toolCall.name"),
     "tool_call_id": (
         "gen_ai.tool.call.id",
@@ -117,12 +124,12 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "tool_use_id",
         "tool_call_id",
         "ai.toolCall.id",
+        "langfuse.observation.metadata.tool_call_id",
     ),
     "parameters": (
         "gen_ai.tool.call.arguments",
         "tool_arguments",
         "tool_input",
-        "tool.parameters",
         "ai.toolCall.args",
         "full_command",
     ),
@@ -136,6 +143,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "user_prompt",
         "mlflow.spanInputs",
         "gcp.vertex.agent.tool_call_args",
+        "tool.parameters",  # what it takes, by OpenInference; what it got, by others
     ),
     "output": (
         "output.value",
@@ -155,6 +163,10 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "graph.node.id",
     ),
     "entity": ("traceloop.entity.name",),
+    # of tools and agents only, where nothing says it better
+    "own_name": ("name",),
+    "own_input": ("input", "crewai.task.description"),
+    "own_output": ("output", "crewai.crew.result"),
     "session_id": (
         "gen_ai.conversation.id",
         "session.id",
@@ -164,11 +176,13 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "traceloop.association.properties.session_id",
         "traceloop.association.properties.thread_id",
         "traceloop.association.properties.conversation_id",
+        "langfuse.observation.metadata.thread_id",
     ),
     "error_type": ("error.type",),
     "success": ("success",),
     "ttft_s": ("gen_ai.response.time_to_first_chunk", "gen_ai.response.time_to_first_token"),
-    "ttft_ms": ("ttft_ms", "ai.response.msToFirstChunk"),
+    "ttft_ms": ("ttft_ms", "ai.response.msToFirstChunk", "gen_ai.server.time_to_first_token"),
+    "ttft_at": ("langfuse.observation.completion_start_time",),
     "title": ("logfire.msg",),
 }
 #: Attribute to the fields that it may tell, each with its rank.
@@ -214,14 +228,22 @@ CALL_FIELDS: Final = frozenset(
         "request_model",
         "ttft_s",
         "ttft_ms",
+        "ttft_at",
         "input",
         "output",
     }
 )
-TOOL_FIELDS: Final = frozenset(
-    {"tool_name", "tool_call_id", "parameters", "result", "input", "output", "entity"}
-)
-AGENT_FIELDS: Final = frozenset({"input", "output", "entity"})
+OWN_FIELDS: Final = frozenset({"own_name", "own_input", "own_output"})
+TOOL_FIELDS: Final = OWN_FIELDS | {
+    "tool_name",
+    "tool_call_id",
+    "parameters",
+    "result",
+    "input",
+    "output",
+    "entity",
+}
+AGENT_FIELDS: Final = OWN_FIELDS | {"input", "output", "entity"}
 ANY_FIELDS: Final = frozenset({"agent_name", "session_id", "error_type", "success", "title"})
 FIELDS_OF: Final[dict[Kind, frozenset[str]]] = {
     "llm": CALL_FIELDS | ANY_FIELDS,
@@ -253,6 +275,14 @@ PROVIDERS: Final[dict[str, str]] = {
     "mistralai": "mistral",
     "x_ai": "x-ai",
     "xai": "x-ai",
+    # frameworks, which call somebody's model
+    "strands-agents": "",
+    "langchain": "",
+    "langgraph": "",
+    "crewai": "",
+    "autogen": "",
+    "haystack": "",
+    "semantic_kernel": "",
 }
 
 #: Scopes whose counts of input leave out what came from the cache.
@@ -287,6 +317,26 @@ DETAIL_EVENTS: Final = frozenset(
 
 #: What a span's name says of an agent beside its name.
 AGENT_NAME_NOISE: Final = ("invoke_agent ", "agent run ", ".agent", "._execute_core", ".run")
+#: The same of a chain, at its beginning and at its end.
+CHAIN_NAME_NOISE: Final = re.compile(
+    r"^(invoke_workflow |execute_task |OpenAI Agents trace: )"
+    r"|(?<=^Crew)_[0-9a-f]{8}-[0-9a-f-]{27}\.kickoff$"
+    r"|(?<=.)\.(workflow|task)$"
+)
+
+#: Attributes that say which agent a part of a framework is in: LangChain's name of it, as each
+#: instrumentation hands it on. A chain that is called like its agent is that agent's run.
+RUNS_IN: Final = (
+    "langsmith.metadata.lc_agent_name",
+    "langfuse.observation.metadata.lc_agent_name",
+    "traceloop.association.properties.lc_agent_name",
+)
+#: The same inside the JSON of the attribute `metadata`.
+RUNS_IN_METADATA: Final = "lc_agent_name"
+#: Conventions that write every attribute as JSON, texts in quotes.
+QUOTED: Final = frozenset({"mlflow"})
 
 #: Value of `logfire.span_type` of a span that only announces another one.
 PENDING: Final = ("logfire.span_type", "pending_span")
+#: And of one that tells afterwards what another one streamed, which took `duration` seconds.
+STREAMED: Final = ("logfire.span_type", "log")

@@ -8,6 +8,7 @@ another, of the same model and with no other counts. Neither copy is thrown away
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     Placed = tuple[Trace, Node]
 
 _KEPT_MAX: Final = 50_000
+#: How much earlier than its call a stream may seem to open: clocks are read one after the other.
+_STREAM_OPENS: Final = timedelta(milliseconds=50)
 
 
 class Answers:
@@ -75,3 +78,30 @@ def nested(trace: Trace, node: Node) -> tuple[Trace, Node] | None:
 def _calls_below(trace: Trace, node: Node) -> list[Node]:
     below = (trace.nodes[child_id] for child_id in trace.children.get(node.span_id, ()))
     return [child for child in below if child.kind == "llm"]
+
+
+def retold(trace: Trace, node: Node) -> list[Node]:
+    """The copies of a call whose stream a later span tells whole: Logfire's, and the SDK's in it.
+
+    That call has the same model and parent, counts of its own in no copy but the SDK's, and is the
+    last one to begin before the stream did.
+    """
+    calls = [
+        call
+        for call in map(trace.nodes.__getitem__, trace.children.get(node.sent_parent or "", ()))
+        if call.kind == "llm"
+        and call is not node
+        and call.tokens == (None, None)
+        and call.start <= node.start + _STREAM_OPENS
+        and is_told_twice(call, node)
+        and (call.duplicate_of is None or _is_below(trace, call.duplicate_of, call))
+    ]
+    if not calls:
+        return []
+    call = max(calls, key=lambda call: call.start)
+    return [call, *_calls_below(trace, call)]
+
+
+def _is_below(trace: Trace, span_id: str, call: Node) -> bool:
+    node = trace.nodes.get(span_id)
+    return node is not None and node.parent_id == call.span_id

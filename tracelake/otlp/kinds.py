@@ -42,6 +42,8 @@ _OPERATIONS: Final[dict[str, Kind]] = {
     "retrieval": "retriever",
 }
 
+_TRACELOOP_CREWAI: Final = "opentelemetry.instrumentation.crewai"
+
 #: The first rule whose attribute is there decides.
 KIND_RULES: Final[tuple[KindRule, ...]] = (
     KindRule(
@@ -91,6 +93,21 @@ KIND_RULES: Final[tuple[KindRule, ...]] = (
         },
         otherwise="chain",
     ),
+    # every span of a crew says that it invokes an agent
+    KindRule("traceloop", "crewai.crew.id", {}, otherwise="chain", scope=_TRACELOOP_CREWAI),
+    KindRule("traceloop", "traceloop.span.kind", {"task": "chain"}, scope=_TRACELOOP_CREWAI),
+    KindRule(
+        "logfire",
+        "logfire.msg_template",
+        {
+            "function: {name}": "tool",
+            "agent run: {name!r}": "agent",
+            "openai agents trace: {name}": "chain",
+        },
+        scope="logfire.openai_agents",
+    ),
+    # ADK's sum of the results of parallel tools
+    KindRule("genai", "gen_ai.tool.name", {"(merged tools)": "chain"}),
     # before traceloop: its spans of tools and models carry the operation too
     KindRule("genai", "gen_ai.operation.name", _OPERATIONS),
     KindRule(

@@ -15,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tracelake.otlp import conventions as names
+from tracelake.otlp.agents import agent_columns, agent_name, answer_of, chain_name, runs_as
 from tracelake.otlp.calls import call_columns
 from tracelake.otlp.kinds import KIND_RULES
 from tracelake.otlp.messages import parsed
 from tracelake.otlp.spans import STATUS_ERROR
+from tracelake.otlp.tools import plain, tool_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +35,11 @@ _TYPES: Final[dict[str, EventType]] = {"llm": "llm_call", "tool": "tool_call"}
 #: Beginnings of attributes of a model call that no table names one by one.
 _CALL_STARTS: Final = (*names.NUMBERED, names.REQUEST_START)
 _CALLS: Final = frozenset({"llm", "embedding"})
+#: Longest stream that is believed, a day.
+_LONGEST_S: Final = 86_400.0
 _TOOLS: Final = frozenset({"tool", "retriever"})
+#: Kinds whose columns hold all that their messages say.
+_TOLD_WHOLE: Final = _CALLS | _TOOLS
 
 
 def moment(time_ns: int) -> datetime:
@@ -125,32 +131,44 @@ def _numbered(key: str) -> tuple[str, str]:
 def event_of(span: OtlpSpan) -> JsonEvent:
     """The event that tells all of a span; `parent_id` and `agent_name` as the span itself says."""
     kind, convention = kind_of(span)
-    reading = Reading(span.attributes, kind)
+    run_of = runs_as(span, kind)
+    kind = "agent" if run_of is not None else kind
+    attributes = _unquoted(span.attributes) if convention in names.QUOTED else span.attributes
+    reading = Reading(attributes, kind)
     fields, rest = reading.fields, reading.rest
     start, end = moment(span.start_ns), moment(span.end_ns)
+    if kind == "llm" and attributes.get(names.STREAMED[0]) == names.STREAMED[1]:
+        start, rest["retold"] = _streamed_from(end, attributes.get("duration")), True
     data: dict[str, Any] = {
         "kind": kind,
-        "name": _text(fields.get("title")) or span.name,
+        "name": plain(fields.get("title")) or span.name,
         "start_time": start,
         "end_time": end,
         "source": "otlp",
         "evidence": "recorded",
-        "session_id": _text(fields.get("session_id")),
+        "session_id": plain(parsed(fields.get("session_id"))),
     }
     _tell_outcome(data, span, fields, rest)
     if kind in _CALLS:
         data.update(call_columns(span, kind, reading, start))
     elif kind in _TOOLS:
-        data.update(_tool_columns(span, fields))
+        told = tool_columns(span, fields)
+        if data["status"] == "error":  # the span's own error says more
+            told.pop("error", None)
+        data.update(told)
         if kind == "tool" and data["tool_name"]:
             data["name"] = data["tool_name"]
     elif kind == "agent":
-        data.update(_agent_columns(fields))
-    agent = _text(fields.get("agent_name"))
+        data.update(agent_columns(span, fields, rest, attributes))
+    else:
+        data["name"] = chain_name(data["name"])
+        if span.parent_id is None:
+            data["response"] = answer_of(attributes)
+    agent = plain(fields.get("agent_name"))
     if kind == "agent":
-        agent = agent or _agent_name(span, fields, rest)
+        agent = agent or run_of or agent_name(span, fields, rest)
         data["name"] = agent
-    _tell_more(rest, span, convention)
+    _tell_more(rest, span, kind, convention)
     data["attributes"] = rest
     return {
         "event_type": _TYPES.get(kind, "span"),
@@ -183,48 +201,27 @@ def _tell_outcome(
         rest["control_flow"] = error_type or error
         return
     data["status"] = "error"
-    data["error_type"] = _text(error_type)
-    data["error"] = _text(error) or "the span ended in an error without a message"
+    data["error_type"] = plain(error_type)
+    data["error"] = plain(error) or "the span ended in an error without a message"
     if stack := raised.get("exception.stacktrace"):
         rest["stacktrace"] = stack
 
 
-def _tool_columns(span: OtlpSpan, fields: dict[str, Any]) -> dict[str, Any]:
-    result = fields.get("result", fields.get("output"))
+def _streamed_from(end: datetime, duration_s: Any) -> datetime:
+    """When a stream began that is told of at its end."""
+    known = isinstance(duration_s, float) and 0 <= duration_s < _LONGEST_S
+    return end - timedelta(seconds=duration_s) if known else end
+
+
+def _unquoted(attributes: Attributes) -> Attributes:
+    """Attributes without the quotes of a convention that writes texts as JSON."""
     return {
-        "tool_name": _text(fields.get("tool_name") or fields.get("entity")) or span.name,
-        "tool_call_id": _text(fields.get("tool_call_id")),
-        "parameters": parsed(fields.get("parameters", fields.get("input"))),
-        "result": result if isinstance(result, str) or result is None else _plain(result),
+        key: parsed(value) if isinstance(value, str) and value.startswith('"') else value
+        for key, value in attributes.items()
     }
 
 
-def _agent_columns(fields: dict[str, Any]) -> dict[str, Any]:
-    output = fields.get("output")
-    return {
-        "response": output if isinstance(output, str) or output is None else _plain(output),
-        "task": fields.get("input"),
-    }
-
-
-def _agent_name(span: OtlpSpan, fields: dict[str, Any], rest: dict[str, Any]) -> str:
-    """What an agent without an attribute for it is called."""
-    about: Any = parsed(rest.get("metadata"))
-    if isinstance(about, dict):  # LangGraph calls each agent's node alike, and says whose it is
-        path = str(about.get("langgraph_checkpoint_ns") or "")
-        node = path.partition("|")[0].partition(":")[0] if "|" in path else ""
-        if node:
-            return node
-    if entity := _text(fields.get("entity")):
-        return entity
-    name = _text(fields.get("title")) or span.name
-    name = "claude-code" if name == "claude_code.interaction" else name
-    for noise in names.AGENT_NAME_NOISE:
-        name = name.replace(noise, "")
-    return name.strip() or span.name or "agent"
-
-
-def _tell_more(rest: dict[str, Any], span: OtlpSpan, convention: str | None) -> None:
+def _tell_more(rest: dict[str, Any], span: OtlpSpan, kind: Kind, convention: str | None) -> None:
     """What has no column: where a span comes from, its events and links."""
     rest["otlp_name"] = span.name
     rest.update(_about(span.scope))
@@ -233,7 +230,8 @@ def _tell_more(rest: dict[str, Any], span: OtlpSpan, convention: str | None) -> 
     events = [
         {"name": event.name, "time": moment(event.time_ns), **_some(event.attributes)}
         for event in span.events
-        if event.name not in names.DROPPED_EVENTS and event.name not in names.MESSAGE_EVENTS
+        if event.name not in names.DROPPED_EVENTS
+        and (kind not in _TOLD_WHOLE or event.name not in names.MESSAGE_EVENTS)
     ]
     if events:
         rest["events"] = events
@@ -259,20 +257,3 @@ def _about(scope: Scope) -> dict[str, Any]:
     if scope.resource:
         found["resource"] = scope.resource
     return found
-
-
-def _text(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else _plain(value)
-
-
-@functools.cache
-def _dumps() -> Any:
-    import orjson
-
-    return orjson.dumps
-
-
-def _plain(value: Any) -> str:
-    return _dumps()(value, default=str).decode()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tracelake.otlp.shapes import chat_shape, conversation_in
+from tracelake.otlp.shapes import chat_shape, conversation_in, is_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,8 @@ def read_messages(value: Any, *, role: str = "user") -> list[Message]:
     messages: list[Message] = []
     for item in value:
         if isinstance(item, dict):
+            if is_definition(item):
+                continue
             messages += _read_message(item, role)
         elif isinstance(item, list):  # batches of one conversation each
             messages += read_messages(item, role=role)

@@ -4,12 +4,15 @@
     chat_shape(item) -> one message with `role`, `content` or `parts`, and `tool_calls`
 
 Shapes: LangChain (`{lc, id, kwargs}`, `{type: human, data}`, generations), Vercel's AI SDK (parts
-`tool-call`, `tool-result`), Gemini (`parts` without a type), a choice of the chat format.
+`tool-call`, `tool-result`), Gemini (`parts` without a type), Bedrock's Converse (`toolUse`,
+`toolResult`), items of OpenAI's Responses, a choice of the chat format.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, cast
+
+import orjson
 
 Message = dict[str, Any]
 
@@ -29,31 +32,70 @@ _ROLES: Final = {
 _TYPES: Final = frozenset({*_ROLES, "system", "tool", "function", "developer"})
 #: Keys under which a request or an answer holds its messages.
 _HOLDERS: Final = ("messages", "generations", "choices", "contents", "input_messages")
+#: Those that tell by themselves what they are in.
+_SURE: Final = frozenset({"generations", "choices"})
+#: Parts of Bedrock's Converse, which have no type but a name.
+_NAMED: Final = frozenset({"text", "toolUse", "toolResult", "reasoningContent"})
+#: Items of OpenAI's Responses that are no messages.
+_ITEMS: Final = frozenset({"function_call", "function_call_output", "reasoning"})
 
 
 def conversation_in(value: Message) -> Any:
     """The list of messages in a request or an answer of any framework; else the value itself."""
     for key in _HOLDERS:
-        if isinstance(value.get(key), list) and not ("role" in value or "type" in value):
-            return value[key]
+        held = value.get(key)
+        if isinstance(held, list) and (key in _SURE or not ("role" in value or "type" in value)):
+            return held
+    if value.get("object") == "response" and isinstance(value.get("output"), list):
+        return value["output"]
+    asked = value.get("input")
+    if isinstance(asked, str | list) and "instructions" in value:  # a request to Responses
+        items: list[Any] = (
+            [{"role": "user", "content": asked}] if isinstance(asked, str) else [*asked]
+        )
+        told = value["instructions"]
+        return [{"role": "system", "content": told}, *items] if isinstance(told, str) else items
     return value
+
+
+def definitions_in(value: Any) -> list[Any]:
+    """Tool definitions inside of a request, or among its messages, where Langfuse puts them."""
+    if isinstance(value, dict):
+        tools = cast("Message", value).get("tools")
+        return cast("list[Any]", tools) if isinstance(tools, list) else []
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return [cast("Message", item)["content"] for item in items if is_definition(item)]
+
+
+def is_definition(item: Any) -> bool:
+    """Whether a message is none, but the definition of a tool."""
+    content = cast("Message", item).get("content") if isinstance(item, dict) else None
+    return isinstance(content, dict) and "function" in content and "role" in item
 
 
 def chat_shape(item: Message) -> Message:
     """A message of the chat format."""
     if isinstance(item.get("message"), dict):  # a choice, a generation, OpenInference
         outer, item = item, cast("Message", item["message"])
-        if outer.get("finish_reason"):
-            item = {**item, "finish_reason": outer["finish_reason"]}
+        about = outer.get("generation_info")
+        about = cast("Message", about) if isinstance(about, dict) else outer
+        if why := outer.get("finish_reason") or about.get("finish_reason"):
+            item = {**item, "finish_reason": why}
     if isinstance(item.get("kwargs"), dict) and isinstance(item.get("id"), list):
         named = str(cast("list[Any]", item["id"])[-1]).lower()
-        item = {"role": _ROLES.get(named, named), **cast("Message", item["kwargs"])}
+        ended = {"finish_reason": item["finish_reason"]} if "finish_reason" in item else {}
+        item = {"role": _ROLES.get(named, named), **ended, **cast("Message", item["kwargs"])}
     elif isinstance(item.get("data"), dict) and item.get("type") in _TYPES:
         item = {"role": item["type"], **cast("Message", item["data"])}
     elif "role" not in item and "content" in item and item.get("type") in _TYPES:
         item = {**item, "role": item["type"]}
     if item.get("role") in _ROLES:
         item = {**item, "role": _ROLES[item["role"]]}
+    if item.get("type") in _ITEMS and "role" not in item:
+        return _of_item(item)
+    content = _named_parts(item.get("content"))
+    if content is not None:
+        return {**item, "content": None, "parts": [_of_named(part) for part in content]}
     content = item.get("content")
     if isinstance(content, dict) and isinstance(cast("Message", content).get("parts"), list):
         item = {**item, **cast("Message", content)}  # a candidate of Gemini
@@ -69,6 +111,58 @@ def calls_in(value: Any) -> list[Message]:
     """Tool calls of Vercel's `ai.response.toolCalls`."""
     calls = cast("list[Any]", value) if isinstance(value, list) else []
     return [_part({"type": "tool-call", **call}) for call in calls if isinstance(call, dict)]
+
+
+def _of_item(item: Message) -> Message:
+    """An item of OpenAI's Responses as a message."""
+    call_id = item.get("call_id")
+    if item["type"] == "function_call_output":
+        return {"role": "tool", "tool_call_id": call_id, "content": item.get("output")}
+    if item["type"] == "function_call":
+        return {"role": "assistant", "content": None, "tool_calls": [{**item, "id": call_id}]}
+    thoughts = cast("list[Any]", item.get("summary") or item.get("content") or [])
+    parts = [{"type": "reasoning", "content": t.get("text")} for t in thoughts if _is_text(t)]
+    return {"role": "assistant", "parts": parts}
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and isinstance(cast("Message", part).get("text"), str)
+
+
+def _named_parts(content: Any) -> list[Message] | None:
+    """The parts of content in the form of Bedrock's Converse; None for content of another form."""
+    if isinstance(content, str):
+        if not content.startswith('[{"'):
+            return None
+        try:
+            content = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            return None
+    if not isinstance(content, list) or not content:
+        return None
+    parts = cast("list[Any]", content)
+    named = all(isinstance(part, dict) and part.keys() <= _NAMED for part in parts)
+    return parts if named else None
+
+
+def _of_named(part: Message) -> Message:
+    """A part of Bedrock's Converse as one of the GenAI conventions."""
+    if isinstance(used := part.get("toolUse"), dict):
+        call = cast("Message", used)
+        about = {"id": call.get("toolUseId"), "name": call.get("name")}
+        return {"type": "tool_call", **about, "arguments": call.get("input")}
+    if isinstance(returned := part.get("toolResult"), dict):
+        result = cast("Message", returned)
+        said = result.get("content")
+        blocks = cast("list[Any]", said) if isinstance(said, list) else []
+        if blocks and all(map(_is_text, blocks)):
+            said = "\n".join(block["text"] for block in blocks)
+        return {"type": "tool_call_response", "id": result.get("toolUseId"), "response": said}
+    if isinstance(thought := part.get("reasoningContent"), dict):
+        told = cast("Message", thought).get("reasoningText")
+        text: Any = cast("Message", told).get("text") if isinstance(told, dict) else told
+        return {"type": "reasoning", "content": text}
+    return {"type": "text", "content": part.get("text")}
 
 
 def _is_vercel(part: Any) -> bool:
