@@ -94,6 +94,22 @@ def test_documents_go_along(wanted: Any, kind: str) -> None:
     assert back["messages"][0]["content"] == [document]
 
 
+def test_a_text_file_in_a_tool_result_stays_there() -> None:
+    """Where results are text alone, the text of a file that a tool gave is text of its result."""
+    file = {"type": "document", "source": {"type": "text", "data": "page"}}
+    body = {
+        "messages": [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f"}]},
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "a", "content": [file]}],
+            },
+        ]
+    }
+    result = convert(body, "messages", "chat").body["messages"][-1]
+    assert result == {"role": "tool", "tool_call_id": "a", "content": "page"}
+
+
 def test_ids_that_a_provider_refuses_are_renamed_in_call_and_result() -> None:
     """Ids with dots and colons, missing ones and equal ones: each result still finds its call."""
     call = {"type": "function", "function": {"name": "f", "arguments": "{}"}}

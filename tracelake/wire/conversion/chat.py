@@ -108,8 +108,8 @@ def _written(message: Message, notes: Notes, moved: list[Piece]) -> list[JsonObj
             continue
         if piece.is_error:
             notes.lose("error marks of tool results")
-        texts = [part for part in piece.inside if part.kind == "text"]
-        media = [part for part in piece.inside if part.kind != "text"]
+        texts = [part for part in piece.inside if part.kind == "text" or part.text]
+        media = [part for part in piece.inside if part not in texts]
         if media:
             notes.change("images and files of tool results, moved to a user message after them")
             moved += media
