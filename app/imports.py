@@ -10,14 +10,14 @@ from typing import IO, TYPE_CHECKING
 
 from app import service
 from tracelake.errors import ImportFailed
-from tracelake.importers import Imported, files_at, load
+from tracelake.importers import Imported, files_at, load, together
 from tracelake.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: How files that can be read are called.
-SUFFIXES = ("parquet", "jsonl")
+SUFFIXES = ("parquet", "jsonl", "json", "db", "sqlite")
 
 
 def import_files(
@@ -40,11 +40,11 @@ def import_files(
             progress(copies.sub("", what), min(done / total, 1.0) if total else None)
 
         try:
-            sources = [
+            sources = together(
                 source
                 for number, file in enumerate(files)
                 for source in files_at(_copied(file, Path(folder, str(number))))
-            ]
+            )
             return load(service.lake(), sources, now=utc_now(), progress=tell)
         except ImportFailed as error:
             raise ImportFailed(copies.sub("", str(error))) from error

@@ -32,8 +32,9 @@ def render_import() -> None:
         key=f"import-{number}",
     ):
         st.caption(
-            "What was exported here or by a colleague (Parquet or JSONL), event logs, or Anton's "
-            "own logs. Opening a file again changes nothing."
+            "What was exported here or by a colleague (Parquet or JSONL), event logs, "
+            "OpenTelemetry as JSON, or Anton's own logs and database. Opening a file again changes "
+            "nothing."
         )
         files = st.file_uploader(
             "Files",

@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 def register(commands: Commands) -> None:
     """Add the command of this module."""
     import_ = add_command(
-        commands, "import", _import, help="read what `export` wrote, event logs, or Anton's logs"
+        commands,
+        "import",
+        _import,
+        help="read what `export` wrote, OpenTelemetry files, event logs, or Anton's logs",
     )
     import_.add_argument(
         "path",
         type=Path,
         metavar="PATH",
-        help="a file, or a folder of files: exported *.parquet or *.jsonl, events or LLM "
-        "interactions as JSONL; importing again changes nothing",
+        help="a file, or a folder of files: exported *.parquet or *.jsonl, events as JSONL, "
+        "OpenTelemetry as JSON, Anton's logs or its database; importing again changes nothing",
     )
 
 

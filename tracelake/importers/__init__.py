@@ -6,8 +6,13 @@
     formats       the table of formats; a file's content chooses, not its name
     spans_parquet spans_jsonl   rows of `schema.SPANS`, as `tracelake export` writes them
     envelope      events, one a line, as writers append them
-    interactions  calls of models, one a line, as Anton logs them
+    interactions  calls, one a line, as Anton logs them
+    calls_sqlite  calls in a database, as Anton's proxy keeps them
+    calls         the trees that logs of calls were part of
+    otlp_lines    requests of OpenTelemetry, one a line
+    bundle        what a bundle holds besides its spans
     rows          one span as the events that fold to it
+    columns       whether a Parquet file has the columns of a table
     lines         lines of JSON, bounded
 
 Invariants:
@@ -17,7 +22,7 @@ Invariants:
 - Importing again changes nothing: ids are those of the file, or derived from its content.
 """
 
-from tracelake.importers.formats import Source, files_at
+from tracelake.importers.formats import Source, files_at, together
 from tracelake.importers.loading import Imported, load
 
-__all__ = ["Imported", "Source", "files_at", "load"]
+__all__ = ["Imported", "Source", "files_at", "load", "together"]

@@ -1,100 +1,111 @@
-"""Calls of models as lines of JSON, as Anton logs them (`LLMInteraction`).
+"""Calls as lines of JSON, as Anton logs them: `LLMInteraction` and `ToolCallSpan`.
 
 A line has `timestamp`, `agent_name`, `provider`, `model`, `system_prompt`, `messages`, `response`,
-`duration_ms`, `error` and `metadata`. The log knows calls only: agents are inferred from them.
+`duration_ms`, `error` and `metadata`; newer ones name their `trace_id`, `span_id` and `parent_id`,
+`tokens` and `cost_usd`, and tell of tools (`tool_name`, `parameters`, `result`, `success`).
 
-- Calls of one task or session, where `metadata` names it, are one trace; else all of a file are.
-- Every agent hangs on the one named orchestrator, which is inferred where no call is its own.
-- An agent lasts from its first call to its last, and failed if its last call did.
-
-Invariant: ids are derived from what is logged, so that a log that has grown adds to its trace.
+Anton writes a line when a call is over, with the time on the clock of its machine: `timestamp` is
+the end. By then the answer is the last of the messages; it is not what was sent.
+Each agent writes files of its own, a new one each second: a run is a folder.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tracelake.errors import ImportFailed
+from tracelake.importers.calls import Call, events_of
 from tracelake.importers.lines import read_objects
-from tracelake.model import derived_id, from_iso
+from tracelake.model import from_iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-_ROOT = "orchestrator"
 #: Where a line may name what it belongs to.
-_TOLD_BY = ("task_id", "session_id", "trace_id", "run_id")
+_TOLD_BY = ("task_id", "session_id", "run_id")
 _TOKENS = {
     "input_tokens": "tokens_input",
     "prompt_tokens": "tokens_input",
     "output_tokens": "tokens_output",
     "completion_tokens": "tokens_output",
 }
+#: What stands for nothing, and names of its own.
+PROVIDERS = {"unknown": None, "claude": "anthropic"}
+_TEXT = (str | None, "text")
 _EXPECTED: dict[str, tuple[Any, str]] = {
     "timestamp": (str, "text"),
     "agent_name": (str, "text"),
-    **dict.fromkeys(("provider", "model", "system_prompt", "error"), (str | None, "text")),
+    **dict.fromkeys(("provider", "model", "system_prompt", "error", "trace_id", "span_id"), _TEXT),
     "messages": ((list, type(None)), "list"),
-    "metadata": ((dict, type(None)), "object"),
+    **dict.fromkeys(("metadata", "tokens"), ((dict, type(None)), "object")),
+    **dict.fromkeys(("duration_ms", "cost_usd"), ((int, float, type(None)), "number")),
 }
-
-
-@dataclass(slots=True)
-class _Agent:
-    """What the calls so far say of their agent."""
-
-    start: datetime
-    end: datetime
-    is_recorded: bool
-    failed: bool = False
-
-    def take(self, start: datetime, end: datetime, *, failed: bool) -> None:
-        if end >= self.end:
-            self.failed = failed
-        self.start, self.end = min(self.start, start), max(self.end, end)
 
 
 def recognises(first: Mapping[str, Any]) -> bool:
     """Whether the first object of a file is an interaction."""
-    return {"timestamp", "agent_name", "messages"} <= first.keys() and "trace_id" not in first
+    told = first.keys()
+    if {"interactions", "by_agent"} <= told:  # the summary of a run, all of it in one document
+        return True
+    return {"timestamp", "agent_name"} <= told and ("messages" in told or "tool_name" in told)
 
 
-def read(path: Path, _now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+def read(paths: Sequence[Path], _now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
     """A span for every call, then one for every agent.
 
     Raises:
         ImportFailed: A line is no interaction.
         OSError: The file cannot be read.
     """
-    traces: dict[tuple[str, str | None], dict[str, _Agent]] = {}
-    whole = ""
-    for where, line in read_objects(path):
-        try:
-            _check(line)
-            start = from_iso(line["timestamp"])
-            end = start + timedelta(milliseconds=line.get("duration_ms") or 0)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ImportFailed(f"{path}: {where}: {error}") from error
-        digest = hashlib.blake2b(json.dumps(line, sort_keys=True).encode()).hexdigest()
-        whole = whole or digest
-        session = _session(line)
-        trace_id = derived_id("interactions", session or whole)
-        agents = traces.setdefault((trace_id, session), {})
-        name = _agent_name(line)
-        for one in dict.fromkeys((_ROOT, name)):
-            agent = agents.setdefault(one, _Agent(start, end, is_recorded=False))
-            agent.take(start, end, failed=bool(line.get("error")))
-            agent.is_recorded |= one == name
-        yield where, _call(line, trace_id, digest, session, start)
-    for (trace_id, session), agents in traces.items():
-        for name, agent in agents.items():
-            yield "the end", _agent(trace_id, session, name, agent)
+    return events_of(functools.partial(_calls, paths))
+
+
+def sent(messages: Sequence[Any], response: Any) -> Sequence[Any]:
+    """The messages of a call, without the answer to it that a log put behind them."""
+    answer = {"role": "assistant", "content": response}
+    return messages[:-1] if response and messages and messages[-1] == answer else messages
+
+
+def _calls(paths: Sequence[Path]) -> Iterator[tuple[str, Call]]:
+    for path in paths:
+        for where, line in read_objects(path):
+            place = where if len(paths) == 1 else f"{path.name}: {where}"
+            try:
+                for one in line.get("interactions", [line]):
+                    yield place, _call(one)
+            except (ValueError, TypeError, OverflowError, AttributeError) as error:
+                raise ImportFailed(f"{path}: {where}: {error}") from error
+
+
+def _call(line: dict[str, Any]) -> Call:
+    _check(line)
+    end = from_iso(line["timestamp"])
+    start = end - timedelta(milliseconds=line.get("duration_ms") or 0)
+    is_tool = line.get("tool_name") is not None
+    failed = bool(line.get("error")) or line.get("success") is False
+    digest = hashlib.blake2b(json.dumps(line, sort_keys=True).encode()).hexdigest()
+    data = _tool(line) if is_tool else _model(line)
+    data |= {"error": line.get("error") or None, "duration_ms": line.get("duration_ms")}
+    if line.get("duration_ms") is not None:
+        data["start_time"] = start
+    return Call(
+        key=line.get("span_id") or digest,
+        agent=line["agent_name"],
+        start=start,
+        end=end,
+        failed=failed,
+        kind="tool" if is_tool else "llm",
+        trace=line.get("trace_id") or (line.get("metadata") or {}).get("trace_id"),
+        session=_session(line),
+        data=data,
+    )
 
 
 def _check(line: Mapping[str, Any]) -> None:
@@ -112,69 +123,34 @@ def _is_length(duration_ms: Any) -> bool:
     return type(duration_ms) in {int, float} and 0 <= duration_ms < math.inf
 
 
-def _agent_name(line: Mapping[str, Any]) -> str:
-    """The agent's name; the orchestrator's is one, however it is written."""
-    name: str = line["agent_name"]
-    return _ROOT if name.casefold() == _ROOT else name
-
-
 def _session(line: Mapping[str, Any]) -> str | None:
     places = ({**line}, line.get("metadata") or {})
     told = (place.get(name) for place in places for name in _TOLD_BY)
     return next((one for one in told if isinstance(one, str) and one), None)
 
 
-def _call(
-    line: Mapping[str, Any], trace_id: str, digest: str, session: str | None, start: datetime
-) -> dict[str, Any]:
-    agent_name = _agent_name(line)
+def _model(line: Mapping[str, Any]) -> dict[str, Any]:
     metadata: dict[str, Any] = line.get("metadata") or {}
-    tokens = {_TOKENS[name]: count for name, count in metadata.items() if name in _TOKENS}
-    data = {
-        "status": "error" if line.get("error") else "ok",
-        "source": "import",
-        "session_id": session,
-        "provider": line.get("provider"),
+    tokens: dict[str, Any] = line.get("tokens") or {}
+    provider = line.get("provider")
+    counts = {_TOKENS[name]: count for name, count in metadata.items() if name in _TOKENS}
+    counts |= {f"tokens_{name}": tokens[name] for name in ("input", "output") if name in tokens}
+    return {
+        "provider": PROVIDERS.get(provider or "unknown", provider),
         "model": line.get("model"),
         "system": line.get("system_prompt"),
-        "messages": line.get("messages"),
+        "messages": sent(line.get("messages") or [], line.get("response")),
         "response": line.get("response"),
-        "error": line.get("error") or None,
-        "duration_ms": line.get("duration_ms"),
-        **({"start_time": start} if line.get("duration_ms") is not None else {}),
-        **tokens,
+        "cost_usd": line.get("cost_usd"),
+        **counts,
         "attributes": metadata,
     }
-    return {
-        "event_type": "llm_call",
-        "trace_id": trace_id,
-        "span_id": derived_id(trace_id, "call", digest),
-        "parent_id": derived_id(trace_id, "agent", agent_name),
-        "timestamp": start,
-        "agent_name": agent_name,
-        "data": data,
-    }
 
 
-def _agent(trace_id: str, session: str | None, name: str, agent: _Agent) -> dict[str, Any]:
-    is_root = name == _ROOT
+def _tool(line: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "event_type": "span",
-        "trace_id": trace_id,
-        "span_id": derived_id(trace_id, "agent", name),
-        "parent_id": None if is_root else derived_id(trace_id, "agent", _ROOT),
-        "timestamp": agent.end,
-        "agent_name": name,
-        "data": {
-            "kind": "agent",
-            "role": "orchestrator" if is_root else "agent",
-            "status": "error" if agent.failed else "ok",
-            "source": "import",
-            "session_id": session,
-            "start_time": agent.start,
-            "end_time": agent.end,
-            "evidence": "inferred",
-            "evidence_source": "agent_name of the calls" if agent.is_recorded else "import",
-            "confidence": 0.9 if agent.is_recorded else 0.5,
-        },
+        "tool_name": line["tool_name"],
+        "parameters": line.get("parameters"),
+        "result": line.get("result"),
+        "attributes": line.get("metadata") or {},
     }

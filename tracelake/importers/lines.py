@@ -1,6 +1,8 @@
 """Lines of JSON out of a file, bounded.
 
     read_objects(path) -> iterator of (where, object)      `where` reads as `line 17`
+
+A file that is one JSON document, an object or a list of objects, is read too.
     json_text(value) -> str
 
 Invariant: a number that a line holds is the number that is read, however many digits it has.
@@ -39,7 +41,12 @@ def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             number += 1
             if len(line) > LINE_BYTES:
                 raise ImportFailed(f"{path}: line {number} is longer than {LINE_BYTES >> 20} MB")
-            if text := line.strip():
+            text = line.strip()
+            if text[:1] == b"[" or text == b"{":  # no object ends on this line
+                rest = file.read(LINE_BYTES + 1)
+                yield from _document(line + rest, path, number)
+                return
+            if text:
                 yield f"line {number}", _object(text, path, number)
 
 
@@ -49,6 +56,20 @@ def json_text(value: Any) -> str:
         return orjson.dumps(value).decode()
     except TypeError:  # an integer of more than 64 bits
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _document(text: bytes, path: Path, number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if len(text) > LINE_BYTES:
+        raise ImportFailed(f"{path} is longer than {LINE_BYTES >> 20} MB")
+    try:
+        found = orjson.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ImportFailed(f"{path}: line {number} is no JSON: {error}") from error
+    objects = found if isinstance(found, list) else [found]
+    for place, one in enumerate(objects, 1):
+        if not isinstance(one, dict):
+            raise ImportFailed(f"{path}: line {number} is no JSON object")
+        yield f"item {place}" if len(objects) > 1 else "the document", one
 
 
 def _object(text: bytes, path: Path, number: int) -> dict[str, Any]:

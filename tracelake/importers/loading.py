@@ -167,7 +167,7 @@ def _check(source: Source, now: datetime, deleted: Tombstones, progress: Progres
 
 def _read(source: Source, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        yield from source.format.read(source.path, now)
+        yield from source.format.read(source.paths, now)
     except OSError as error:
         raise ImportFailed(f"cannot read {source.path}: {error.strerror}") from error
 

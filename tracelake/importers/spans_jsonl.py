@@ -11,7 +11,7 @@ from tracelake.model import from_iso
 from tracelake.schema import SPANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -24,13 +24,14 @@ def recognises(first: Mapping[str, Any]) -> bool:
     return {"trace_id", "span_id", "start_time"} <= first.keys()
 
 
-def read(path: Path, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+def read(paths: Sequence[Path], now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
     """The events of every row.
 
     Raises:
         ImportFailed: A line is no row of a span.
         OSError: The file cannot be read.
     """
+    (path,) = paths
     for where, found in read_objects(path):
         try:
             check_columns(found)

@@ -11,7 +11,7 @@ from tracelake.importers.rows import STORED, check_columns, events_of
 from tracelake.schema import SPANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -24,13 +24,14 @@ _BUFFER_BYTES = 256 << 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read(path: Path, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+def read(paths: Sequence[Path], now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
     """The events of every row.
 
     Raises:
         ImportFailed: The file is damaged, cut short, or no table of spans.
         OSError: The file cannot be read.
     """
+    (path,) = paths
     for number, row in enumerate(_rows(path), 1):
         try:
             events = events_of(row, now=now)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,7 +89,10 @@ def interaction(minute: int, agent: str, **values: Any) -> dict[str, Any]:
         "provider": "anthropic",
         "model": "claude",
         "system_prompt": f"You are {agent}.",
-        "messages": [{"role": "user", "content": "go"}],
+        "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": f"{agent} said so"},
+        ],
         "response": f"{agent} said so",
         "duration_ms": 1500.0,
         "error": None,
@@ -108,7 +113,7 @@ def test_a_log_of_calls_is_one_tree(tmp_path: Path) -> None:
     """Calls keep prompt, answer, error and time; agents are inferred, one orchestrator the root."""
     file = write(tmp_path / "x.jsonl", LOG)
     (report,) = import_into(tmp_path / "copy", file)
-    assert (report.format, report.traces, report.spans) == ("LLM interactions as JSONL", 1, 6)
+    assert (report.format, report.traces, report.spans) == ("calls as JSONL", 1, 6)
     spans, traces = state(tmp_path / "copy")
     assert traces.select("name", "status", "llm_calls", "error_count", "duration_ms").row(0) == (
         "orchestrator", "ok", 4, 2, 181_500.0,
@@ -120,6 +125,7 @@ def test_a_log_of_calls_is_one_tree(tmp_path: Path) -> None:
     assert agents["parser"]["status"] == "error"
     assert agents["parser"]["evidence"] == "inferred"
     calls = spans.filter(kind="llm").sort("start_time")
+    assert f"{calls['start_time'][0]:%H:%M:%S.%f}" == "09:59:58.500000"
     names = {agent["span_id"]: name for name, agent in agents.items()}
     assert [names[parent] for parent in calls["parent_id"]] == [
         "orchestrator", "parser", "parser", "orchestrator",
@@ -148,6 +154,173 @@ def test_a_log_that_has_grown_adds_to_its_trace(tmp_path: Path) -> None:
     assert state(copy)[0].equals(state(whole)[0])
     assert state(copy)[1].equals(state(whole)[1])
     assert state(copy)[1].height == 1
+
+
+def test_the_files_of_a_run_are_one_trace(tmp_path: Path) -> None:
+    """An agent writes a file each second: a folder is read as runs, parted by long pauses."""
+    folder, copy = tmp_path / "traces", tmp_path / "copy"
+    folder.mkdir()
+    for number, line in enumerate(LOG):
+        write(folder / f"{line['agent_name']}_20261122_1000{number:02}.jsonl", [line])
+    write(folder / "later.jsonl", [interaction(40, "parser")])
+    summary = {"total_interactions": 4, "by_agent": {}, "interactions": LOG}
+    (folder / "trace_summary.json").write_text(json.dumps(summary, indent=2))
+    for _ in range(2):
+        (report,) = import_into(copy, folder)
+        assert (report.file, report.traces, report.spans) == (str(folder), 2, 9)
+    _, traces = state(copy)
+    assert sorted(traces["llm_calls"]) == [1, 4]
+    write(tmp_path / "one.jsonl", LOG)
+    import_into(copy, tmp_path / "one.jsonl")
+    assert state(copy)[1].height == 2
+
+
+def test_lines_that_name_their_trace_and_tools(tmp_path: Path) -> None:
+    """Newer logs tell of tools, counts and costs, and whose trace they are of."""
+    named = {"trace_id": "abc", "tokens": {"input": 5, "output": 2, "total": 7}, "cost_usd": 0.5}
+    call = {**interaction(0, "module_api", provider="claude", **named), "span_id": "s1"}
+    tool = {
+        "timestamp": "2026-11-22T10:00:01",
+        "agent_name": "module_api",
+        "tool_name": "read_file",
+        "trace_id": "abc",
+        "span_id": "s2",
+        "parent_id": "s1",
+        "duration_ms": 150,
+        "success": False,
+        "parameters": {"file_path": "a.py"},
+        "result": "no such file",
+    }
+    import_into(tmp_path / "copy", write(tmp_path / "x.jsonl", [call, tool]))
+    spans, traces = state(tmp_path / "copy")
+    assert traces.select("trace_id", "tool_calls", "error_count", "tokens_input").row(0) == (
+        "abc", 1, 1, 5,
+    )  # fmt: skip
+    (found,) = spans.filter(kind="tool").iter_rows(named=True)
+    assert (found["tool_name"], found["status"], found["result"]) == (
+        "read_file", "error", "no such file",
+    )  # fmt: skip
+    assert (found["parameters"], found["duration_ms"]) == ('{"file_path":"a.py"}', 150)
+    (model,) = spans.filter(kind="llm").iter_rows(named=True)
+    assert (model["provider"], model["cost_usd"], model["tokens_output"]) == ("anthropic", 0.5, 2)
+    assert found["parent_id"] == model["parent_id"]
+
+
+def _database(path: Path, calls: list[dict[str, Any]]) -> Path:
+    """A database as Anton's proxy makes one."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE traces (trace_id TEXT PRIMARY KEY, task_id TEXT)")
+        database.execute(
+            "CREATE TABLE llm_calls (call_id TEXT PRIMARY KEY, trace_id TEXT, parent_id TEXT, "
+            "created_at TIMESTAMP, provider TEXT, model TEXT, messages JSON, response TEXT, "
+            "finish_reason TEXT, duration_ms REAL, tokens_input INTEGER, tokens_output INTEGER, "
+            "cost_usd REAL, agent_name TEXT, error TEXT)"
+        )
+        database.execute("INSERT INTO traces VALUES ('t1', 'task')")
+        for call in calls:
+            names = ", ".join(call)
+            marks = ", ".join("?" * len(call))
+            database.execute(
+                f"INSERT INTO llm_calls ({names}) VALUES ({marks})",
+                list(call.values()),
+            )
+    return path
+
+
+STORED = {
+    "call_id": "c1",
+    "trace_id": "t1",
+    "created_at": "2026-11-22T10:00:00.250000",
+    "provider": "claude",
+    "model": "claude-sonnet-4-5",
+    "messages": '[{"role": "user", "content": "go"}]',
+    "response": "done",
+    "duration_ms": 1000.0,
+    "tokens_input": 9,
+    "agent_name": "coder",
+}
+
+
+def test_the_database_of_a_proxy_is_read(tmp_path: Path) -> None:
+    """Calls with their times, counts and errors; one that never ended is lost."""
+    calls = [
+        STORED,
+        {**STORED, "call_id": "c2", "response": None, "error": "overloaded"},
+        {**STORED, "call_id": "c3", "response": None, "duration_ms": None, "agent_name": None},
+    ]
+    file = _database(tmp_path / "traces.db", calls)
+    for _ in range(2):
+        (report,) = import_into(tmp_path / "copy", file)
+        assert (report.format, report.traces, report.spans) == ("calls in SQLite", 1, 5)
+    spans, traces = state(tmp_path / "copy")
+    assert traces.select("trace_id", "session_id", "llm_calls").row(0) == ("t1", "task", 3)
+    calls_ = spans.filter(kind="llm")
+    assert sorted(calls_["status"]) == ["error", "lost", "ok"]
+    done = calls_.filter(status="ok").row(0, named=True)
+    assert f"{done['start_time']:%H:%M:%S.%f} {done['duration_ms']}" == "10:00:00.250000 1000.0"
+    assert (done["provider"], done["tokens_input"], done["agent_name"]) == ("anthropic", 9, "coder")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"messages": "[["}, "call c1: "),
+        ({"messages": "{}"}, "call c1: messages is no list"),
+        ({"created_at": "noon"}, "call c1: Invalid isoformat string"),
+    ],
+)
+def test_a_bad_database_changes_nothing(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    """The call is named."""
+    file = _database(tmp_path / "traces.db", [{**STORED, **change}])
+    with pytest.raises(ImportFailed) as raised:
+        import_into(tmp_path / "copy", file)
+    assert said in str(raised.value)
+    assert not (tmp_path / "copy").exists()
+
+
+def _otlp(span_id: str, parent_id: str, **attributes: str) -> dict[str, Any]:
+    given = [
+        {"key": key.replace("__", "."), "value": {"stringValue": value}}
+        for key, value in attributes.items()
+    ]
+    span = {
+        "traceId": "0af7651916cd43dd8448eb211c80319c",
+        "spanId": span_id,
+        "parentSpanId": parent_id,
+        "name": "one",
+        "startTimeUnixNano": "1763805600000000000",
+        "endTimeUnixNano": "1763805601000000000",
+        "attributes": given,
+    }
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
+@pytest.mark.parametrize("is_document", [False, True])
+def test_opentelemetry_in_a_file_is_one_tree(tmp_path: Path, *, is_document: bool) -> None:
+    """A request a line, or one list of them; children may stand before their parents."""
+    requests = [
+        _otlp("b7ad6b7169203332", "b7ad6b7169203331", gen_ai__operation__name="chat"),
+        _otlp(
+            "b7ad6b7169203331",
+            "",
+            gen_ai__operation__name="invoke_agent",
+            gen_ai__agent__name="planner",
+        ),
+    ]
+    file = tmp_path / "spans.json"
+    write(file, requests)
+    if is_document:
+        file.write_text(json.dumps(requests, indent=1))
+    for _ in range(2):
+        (report,) = import_into(tmp_path / "copy", file)
+        assert (report.format, report.spans) == ("OpenTelemetry as JSON", 2)
+    spans, traces = state(tmp_path / "copy")
+    assert traces.select("name", "llm_calls").rows() == [("planner", 1)]
+    kinds = dict(spans.select("kind", "parent_id").iter_rows())
+    assert kinds == {"agent": None, "llm": "b7ad6b7169203331"}
+    with Lake(tmp_path / "copy") as lake:
+        lake.seal()
+    assert state(tmp_path / "copy")[0].height == 2
 
 
 def test_tasks_are_traces_of_their_own(tmp_path: Path) -> None:
@@ -189,7 +362,8 @@ def test_a_bad_interaction_changes_nothing(
         ("x.jsonl", b"", "is empty"),
         ("x.jsonl", b"hello\n", "line 1 is no JSON"),
         ("x.txt", b"hello\n", "is of no known format"),
-        ("x.json", b'{"resourceSpans": []}', "is of no known format"),
+        ("x.json", b'{"resourceSpans": []}', "holds no span"),
+        ("x.json", b'{"colour": "red"}', "is of no known format"),
         ("x.jsonl.gz", b"\x1f\x8b\x08\x00", "is compressed"),
     ],
 )

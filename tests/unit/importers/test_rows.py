@@ -66,7 +66,7 @@ def test_a_row_comes_back_from_a_line_of_json(appended: list[dict[str, Any]]) ->
         file.write_text(
             "".join(json.dumps(jsonable_row(r, SPANS), ensure_ascii=False) + "\n" for r in rows)
         )
-        events = [event for _, event in spans_jsonl.read(file, NOW)]
+        events = [event for _, event in spans_jsonl.read([file], NOW)]
     again = folded(events)
     for row, span in zip(rows, again, strict=True):
         left, right = jsonable_row(row, SPANS), jsonable_row(span, SPANS)
@@ -80,7 +80,7 @@ def test_numbers_of_any_length_come_back_from_a_line(tmp_path: Path) -> None:
     row = {**ROW, "start_time": START.isoformat(), "parameters": json.loads(parameters)}
     file = tmp_path / "x.jsonl"
     file.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
-    (span,) = folded([event for _, event in spans_jsonl.read(file, NOW)])
+    (span,) = folded([event for _, event in spans_jsonl.read([file], NOW)])
     assert span["parameters"] == parameters
 
 

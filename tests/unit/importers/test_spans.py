@@ -189,7 +189,7 @@ def test_parquet_is_read_in_small_batches(tmp_path: Path) -> None:
     ids[-1] = "no id"
     one = {"trace_id": ["t"] * rows_, "span_id": ids, "status": ["ok"] * rows_}
     pq.write_table(pa.table({**one, "start_time": start}), file)
-    read = spans_parquet.read(file, NOW)
+    read = spans_parquet.read([file], NOW)
     assert next(read)[0] == "row 1"
     with pytest.raises(ImportFailed, match=f"row {rows_}: span_id is no id"):
         list(read)
@@ -242,7 +242,10 @@ def test_the_command_prints_data_alone(
     assert all((report["traces"], report["spans"]) == (2, 6) for report in reports)
     assert printed.err.count("passed over") == 2
     assert main(["import", str(folder / "old.db"), *copy]) == 1
-    assert "is a SQLite database: import reads spans as Parquet" in capsys.readouterr().err
+    assert (
+        "is a database without a table llm_calls: import reads spans as Parquet"
+        in capsys.readouterr().err
+    )
     assert main(["import", str(tmp_path / "none"), *copy]) == 1
     assert "No such file" in capsys.readouterr().err
     assert main(["import"]) == 2
