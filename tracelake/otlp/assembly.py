@@ -22,7 +22,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tracelake.model import derived_id
-from tracelake.otlp.delegation import settle_agents
+from tracelake.otlp.delegation import promote_graphs, settle_agents
 from tracelake.otlp.duplicates import Answers, better, nested, retold
 from tracelake.otlp.nodes import Node, Trace, name_agents, remember, sender, tell
 
@@ -106,8 +106,9 @@ class Assembly:
             told += _take_back_adopted(trace, nodes)
             tops = list(trace.tops)
             told += self._place_tops(trace)
-            told += settle_agents(trace, nodes)
-            told += name_agents(trace, [*nodes, *tops])
+            graphs = promote_graphs(trace, nodes, told)
+            told += settle_agents(trace, [*nodes, *graphs])
+            told += name_agents(trace, [*nodes, *graphs, *tops])
             told += self._mark_duplicates(trace, nodes)
             for node in nodes:
                 node.event = None

@@ -333,6 +333,16 @@ RUNS_IN: Final = (
 )
 #: The same inside the JSON of the attribute `metadata`.
 RUNS_IN_METADATA: Final = "lc_agent_name"
+#: Where in LangGraph's graphs of graphs a span is: `node:id|node:id`, as it is handed on, and as
+#: it stands inside the JSON of the attribute `metadata`.
+GRAPH_PATH: Final = (
+    "langsmith.metadata.langgraph_checkpoint_ns",
+    "langfuse.observation.metadata.langgraph_checkpoint_ns",
+    "traceloop.association.properties.langgraph_checkpoint_ns",
+)
+GRAPH_PATH_IN_METADATA: Final = re.compile(r'"langgraph_checkpoint_ns": ?"([^"]*)"')
+#: What LangGraph calls a graph that has no name.
+UNNAMED_GRAPH: Final = "LangGraph"
 #: Conventions that write every attribute as JSON, texts in quotes.
 QUOTED: Final = frozenset({"mlflow"})
 

@@ -1,5 +1,7 @@
-"""Agents that instrumentations tell twice, or away from the tool that called them.
+"""Agents that instrumentations do not tell, tell twice, or away from the tool that called them.
 
+- LangGraph's agents are graphs inside of graphs: a chain whose parts lie one graph deeper than
+  itself is one.
 - Traceloop opens a span of its own around or beside each run of a LangGraph agent: of an agent
   right inside one of its name, and of one without calls beside one of its name that ran at the same
   time, the span that tells less becomes a chain.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from tracelake.otlp.conventions import UNNAMED_GRAPH
 from tracelake.otlp.nodes import tell
 
 if TYPE_CHECKING:
@@ -23,6 +26,47 @@ if TYPE_CHECKING:
 _NEIGHBOURS_MAX: Final = 64
 _NAME_MIN: Final = 3
 _CONFIDENCE: Final = 0.8
+
+
+def promote_graphs(trace: Trace, nodes: list[Node], told: list[JsonEvent]) -> list[Node]:
+    """Take graphs inside of graphs for agents.
+
+    Args:
+        trace: The trace of the spans.
+        nodes: The new spans.
+        told: Takes the events that say so.
+
+    Returns:
+        The spans that became agents.
+    """
+    promoted: list[Node] = []
+    for node in nodes:
+        if node.graph_path is None:
+            continue
+        below = (trace.nodes[child] for child in trace.children.get(node.span_id, ()))
+        above = trace.nodes.get(node.sent_parent or "")
+        is_graph = any(_is_deeper(part, node) for part in below)
+        for graph in (node if is_graph else None, above if _is_deeper(node, above) else None):
+            if graph is not None and graph.kind == "chain":
+                told += _promote(trace, graph)
+                promoted.append(graph)
+    return promoted
+
+
+def _is_deeper(part: Node, graph: Node | None) -> bool:
+    """Whether a span is a part of a graph that runs inside of another one."""
+    if part.graph_path is None or graph is None or not graph.graph_path:
+        return False
+    return part.graph_path.rpartition("|")[0] == graph.graph_path
+
+
+def _promote(trace: Trace, graph: Node) -> list[JsonEvent]:
+    name = graph.name
+    if name == UNNAMED_GRAPH:
+        name = (graph.graph_path or "").rpartition("|")[2].partition(":")[0] or name
+    graph.kind, graph.agent, graph.own_agent = "agent", name, name
+    changes = {"kind": "agent", "name": name, "evidence": "inferred", "evidence_source": "subgraph"}
+    return tell(trace, graph, changes, agent_name=name)
 
 
 def settle_agents(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:

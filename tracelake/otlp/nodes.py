@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tracelake.otlp import conventions as names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
@@ -26,6 +28,7 @@ class Node:
         agent: Agent that was told of it.
         event: Its event, while it is not yet given out.
         adopted: Its parent never came; it hangs on the root instead.
+        graph_path: Where in LangGraph's graphs it is, of agents and chains.
     """
 
     span_id: str
@@ -43,6 +46,7 @@ class Node:
     tokens: tuple[Any, Any] = (None, None)
     duplicate_of: str | None = None
     adopted: bool = False
+    graph_path: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +87,8 @@ def remember(trace: Trace, event: JsonEvent) -> Node:
         node.tells = bool(data.get("messages")) + bool(data.get("response_blocks"))
         node.model = data.get("model")
         node.tokens = (data.get("tokens_input"), data.get("tokens_output"))
+    elif node.kind not in TELLING or node.kind == "agent":
+        node.graph_path = _graph_path(data["attributes"])
     known = trace.nodes.get(span_id)
     trace.nodes[span_id] = node
     if known is not None:  # sent again: where it was placed stays
@@ -100,6 +106,15 @@ def remember(trace: Trace, event: JsonEvent) -> Node:
         if parent_id not in trace.nodes:
             trace.has_orphans = True
     return node
+
+
+def _graph_path(attributes: dict[str, Any]) -> str | None:
+    for key in names.GRAPH_PATH:
+        if isinstance(told := attributes.get(key), str):
+            return told.strip('"')
+    about = attributes.get("metadata")
+    found = names.GRAPH_PATH_IN_METADATA.search(about) if isinstance(about, str) else None
+    return found[1] if found else None
 
 
 def name_agents(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:

@@ -286,3 +286,32 @@ def test_counts_that_leave_out_cached_tokens_are_summed(total: int, tokens: int)
     data = mapped(attributes=about)["data"]
     assert (data["tokens_input"], data["tokens_cache_read"]) == (tokens, 20)
     assert data["tokens_output"] == 5
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_graph_inside_of_a_graph_is_an_agent(reverse: bool) -> None:
+    """LangGraph's agents without a word for it: what lies one graph deeper is theirs."""
+
+    def part(path: str) -> dict[str, Any]:
+        about = {"langgraph_checkpoint_ns": path} if path else {}
+        return {"openinference.span.kind": "CHAIN", "metadata": json.dumps(about)}
+
+    spans = [
+        span(5, "ChatOpenAI", parent=4, attributes=CHAT, end_ms=60),
+        span(4, "agent", parent=3, attributes=part("expert:1|agent:2"), end_ms=70),
+        span(3, "LangGraph", parent=2, attributes=part("expert:1"), end_ms=80),
+        span(2, "expert", parent=1, attributes=part("expert:1"), end_ms=90),
+        span(1, "LangGraph", attributes=part("")),
+    ]
+    spans = spans[::-1] if reverse else spans
+    for batches in ([spans], [[one] for one in spans]):
+        found = assembled(*batches)
+        kinds = {key: row["kind"] for key, row in found.items()}
+        assert kinds == {
+            span_id(1): "agent",
+            span_id(2): "chain",
+            span_id(3): "agent",
+            span_id(4): "chain",
+            span_id(5): "llm",
+        }
+        assert found[span_id(5)]["agent_name"] == found[span_id(3)]["name"] == "expert"
