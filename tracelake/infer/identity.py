@@ -9,7 +9,8 @@ with a changing part is the rule and another agent the exception, half of the wo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tracelake.wire import fingerprint
@@ -28,9 +29,24 @@ _TAIL = re.compile(
     r"|\w+ing\s+(?:an?|the|all|any|your|our|this)\b|that\b|who\b|whose\b|which\b|working\b|running\b|responsible\b|tasked\b|designed\b"
     r"|speciali[sz]ed\b|built\b|and\b|here\b|helping\b|developed\b|created\b|to\b).*"
 )
-_OWN_NAME = re.compile(r"\b[Yy]our (?:\w+ )?name is\s+([^.,;:!?\n()]{2,80})")
+_OWN_NAME = re.compile(
+    r"\b[Yy]our (?:\w+ )?name is\s+([^.,;:!?\n()]{2,80})"
+    r"|\b[Yy]ou(?: are|'re) (?:an?\s+|the\s+)?(?:[\w-]+ ){0,4}(?:named|called)\s+"
+    r"[\"'`*]*([\w][\w .-]{0,60}?)[\"'`*]*(?=[.,;:!?\n()]|$| who\b| that\b| and\b)"
+)
+_NAMED = re.compile(r"\b(?:named|called)\b")
+#: Words after "You are" that tell what is asked, or where one stands, and not who one is.
+_NO_ROLE = re.compile(
+    r"(?:about|able|allowed|asked|at|being|currently|equipped|expected|free|given|going|in|inside"
+    r"|interacting|invited|not|on|only|part|permitted|presented|provided|required|responsible"
+    r"|running|shown|supposed|talking|tasked|to|told|under|using|welcome|with|within|working)\b",
+    re.IGNORECASE,
+)
+_ROLES_TRIED = 4
+_SENTENCE_ENDS = re.compile(r"(?:[.!?>][\"'*)]*\s+|\n[\s#*>-]*)$")
 _ROLE_MAX_CHARS = 48
 _ROLE_WITHIN_CHARS = 20_000
+_NAME_WITHIN_CHARS = 300
 _GENERIC = frozenset(
     {
         "a", "agent", "agents", "ai", "an", "and", "assistant", "autonomous", "bot", "chatbot",
@@ -57,12 +73,14 @@ class Persona:
         role: What "You are …" says, shortened, or None.
         words: Hashes of the prompt's words, lower case.
         tools: Names of the tools it is offered.
+        name: The name that the first message gives its reader, or None.
     """
 
     fingerprint: str
     role: str | None = None
     words: frozenset[int] = field(default_factory=frozenset[int], repr=False)
     tools: frozenset[str] = frozenset()
+    name: str | None = None
 
 
 NOBODY = Persona("")
@@ -73,14 +91,23 @@ def role_phrase(system: str) -> str | None:
 
     A name says more than a role that any agent may have ("You are a helpful assistant").
     """
-    matched = _ROLE.search(system[:_ROLE_WITHIN_CHARS])
-    if matched is None:
-        return None
-    role = _tidy_role(matched[1])
-    if role is not None and is_generic(role):
-        named = _OWN_NAME.search(system[:_ROLE_WITHIN_CHARS])
-        return (_tidy_role(named[1]) if named else None) or role
-    return role
+    head = system[:_ROLE_WITHIN_CHARS]
+    found = enumerate(islice(_ROLE.finditer(head), _ROLES_TRIED))
+    # further on only whole sentences count: "if you are done" and "clerk: You are …" tell nothing
+    said = (m for n, m in found if n == 0 or _opens_sentence(head, m.start()))
+    role = next((_tidy_role(m[1]) for m in said if not _NO_ROLE.match(m[1])), None)
+    is_told = role is not None and (is_generic(role) or _NAMED.search(role) is not None)
+    return (own_name(head) or role) if is_told else role
+
+
+def _opens_sentence(text: str, place: int) -> bool:
+    return _SENTENCE_ENDS.search(text[max(place - 20, 0) : place]) is not None
+
+
+def own_name(text: str) -> str | None:
+    """The name that a prompt tells its reader to have ("You are an agent named X"), or None."""
+    matched = _OWN_NAME.search(text[:_ROLE_WITHIN_CHARS])
+    return _tidy_role(matched[1] or matched[2]) if matched else None
 
 
 def is_generic(role: str) -> bool:
@@ -112,6 +139,8 @@ def is_same_persona(one: Persona, other: Persona) -> bool:
     """Whether two prompts belong to the same agent identity."""
     if one.tools and other.tools and not one.tools & other.tools:
         return False
+    if one.name and other.name and one.name != other.name:
+        return False
     if one.fingerprint == other.fingerprint:
         return True
     if one.role is None or one.role != other.role or is_generic(one.role):
@@ -138,15 +167,19 @@ class Personas:
     """The personas of system prompts, each prompt analysed once while it stays in use."""
 
     def __init__(self, capacity: int = 128) -> None:
-        self._known: dict[tuple[str, tuple[str, ...]], Persona] = {}
+        self._known: dict[tuple[str, tuple[str, ...], str | None], Persona] = {}
         self._capacity = capacity
 
-    def of(self, system: str, tools: tuple[str, ...] = ()) -> Persona:
-        """The persona of a system prompt and tools, from memory where it is there."""
-        persona = self._known.pop((system, tools), None)
+    def of(self, system: str, tools: tuple[str, ...] = (), *, first_message: str = "") -> Persona:
+        """The persona of a system prompt and tools, from memory where it is there.
+
+        A message that opens with the name of its reader tells apart those of one system prompt.
+        """
+        name = own_name(first_message[:_NAME_WITHIN_CHARS])
+        persona = self._known.pop((system, tools, name), None)
         if persona is None:
-            persona = persona_of(system, tools)
+            persona = replace(persona_of(system, tools), name=name)
             if len(self._known) >= self._capacity:
                 del self._known[next(iter(self._known))]
-        self._known[system, tools] = persona
+        self._known[system, tools, name] = persona
         return persona

@@ -102,7 +102,8 @@ class Inference:
         self, exchange: Exchange, request: Request, scope: Scope, trace: Trace | None = None
     ) -> list[JsonEvent]:
         core = core_atoms(request.atoms)
-        persona = self._personas.of(request.system, request.tool_names)
+        first = next((a.text for a in core if a.role == "user" and a.kind == "text"), "")
+        persona = self._personas.of(request.system, request.tool_names, first_message=first)
         asked = Asked(request, scope, persona, core, exchange.start_time)
         purpose = auxiliary_purpose(request, core)
         sight = Sight()

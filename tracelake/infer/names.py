@@ -16,18 +16,20 @@ FROM_PROMPT, FROM_ACTION, FROM_PROGRAM, UNNAMED = 4, 3, 2, 1
 _NAME_MAX_CHARS = 60
 _NAME_ARGUMENT = re.compile(
     r"^(?:(?:sub_?)?agent(?:_?(?:name|type|id|role))?|subagent_type|nickname|assignee|persona|role"
-    r"|specialist|worker|(?:co)?worker_?name|delegate_?to|recipient|target_?agent|expert|module)$",
+    r"|specialist|(?:co_?)?worker(?:_?(?:name|id))?|delegate_?to|recipient|expert|module|colleague"
+    r"|(?:team_?)?(?:member|mate)(?:_?(?:name|id|role))?|(?:to|target|next)_?agent(?:_?name)?)$",
     re.IGNORECASE,
 )
 _NAME_RESULT = ("nickname", "agent_nickname", "agent_name")
 #: Words of a tool's name that say how it delegates, not to whom.
 _DELEGATING = frozenset(
     {
-        "a", "agent", "agents", "ask", "assign", "call", "consult",
+        "a", "agent", "agents", "ask", "assign", "call", "colleague", "consult", "coworker",
         "create", "delegate", "delegation", "dispatch", "do", "execute", "forward",
-        "handoff", "handover", "invoke", "launch", "message", "new", "query", "request", "route",
-        "run", "send", "spawn", "start", "sub", "subagent", "subagents", "subtask", "task",
-        "tasks", "the", "to", "tool", "transfer", "use", "with", "work", "worker", "workers",
+        "handoff", "handover", "invoke", "launch", "member", "message", "new", "query",
+        "request", "route", "run", "send", "spawn", "start", "sub", "subagent", "subagents",
+        "subtask", "task", "tasks", "teammate", "the", "to", "tool", "transfer", "use",
+        "with", "work", "worker", "workers",
     }
 )  # fmt: skip
 #: Words after which a tool's name tells an agent; the others may as well tell what is done.
@@ -79,6 +81,16 @@ def name_from_tool(tool_name: str) -> str | None:
     """Whom a delegating tool is named after (`ask_researcher` → researcher), or None."""
     kept = [word for word in _words_of_name(tool_name) if word.lower() not in _DELEGATING]
     return tidy(" ".join(kept)) if kept else None
+
+
+def called_agent(tool_name: str) -> str | None:
+    """The name of the agent behind a tool, whole where the tool is named as an agent is.
+
+    `web_agent` is an agent's name; `ask_web_agent` asks the agent `web`.
+    """
+    words = [word.lower() for word in _words_of_name(tool_name)]
+    is_agent = len(words) > 1 and words[-1] == "agent" and not _DELEGATING & set(words[:-1])
+    return tidy(tool_name) if is_agent else name_from_tool(tool_name)
 
 
 def name_words(name: str) -> set[str]:

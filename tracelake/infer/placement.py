@@ -146,7 +146,9 @@ def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
     match = threads.find(
         asked.core,
         may_link=may_link,
-        is_alike=lambda call: is_same_persona(call.persona, asked.persona),
+        is_alike=lambda call: (
+            is_same_persona(call.persona, asked.persona) or _closes(asked.persona, call)
+        ),
         stored=asked.previous_response or asked.conversation,
     )
     if match is not None:
@@ -189,26 +191,36 @@ def _continue(asked: Asked, match: Match) -> Placement:
     if thread is not None and call.is_continued and thread.calls[-1].end is None:
         thread = None
     agent = call.agent
-    if asked.scope.agent_key is not None or _speaks_as(agent, asked.persona):
+    persona = asked.persona
+    if asked.scope.agent_key is not None or _speaks_as(agent, persona):
         return Placement(evidence, agent, thread, call, match.added)
     speakers = call.thread.speakers if call.thread is not None else []
-    back = next((known for known in speakers if _speaks_as(known, asked.persona)), None)
+    back = next((known for known in speakers if _speaks_as(known, persona)), None)
     if back is not None:
         return Placement(evidence, back, thread, call, match.added)
     via = _handoff_tool(asked, match)
     is_told = via is not None and says_whom(via.name)
-    is_same = asked.persona.fingerprint in agent.personas and bool(asked.persona.fingerprint)
-    is_like = not asked.persona.fingerprint or _is_changed_prompt(asked.persona, agent)
-    if asks_for_summary(asked.core) or is_same or (is_like and not is_told):
+    is_same = persona.fingerprint in agent.personas and bool(persona.fingerprint)
+    is_like = not persona.fingerprint or _is_changed_prompt(persona, agent)
+    is_own = is_same or asks_for_summary(asked.core) or (via is None and _closes(persona, call))
+    if is_own or (is_like and not is_told):
         return Placement(evidence, agent, thread, call, match.added)
     if via is None:
         # nobody asked for the other agent: the program lets one speak after the other
         evidence = Evidence("handoff", 0.8)
-        known = _resting(_neighbours(agent), asked.persona)
+        known = _resting(_neighbours(agent), persona)
         if known is not None:
             return Placement(evidence, known, thread, call, match.added)
         return Placement(evidence, None, thread, call, parent=agent.parent, via=agent.via)
     return Placement(Evidence("handoff", 0.9), None, thread, call, parent=agent, via=via)
+
+
+def _closes(persona: Persona, call: Call) -> bool:
+    """Whether a prompt is a program's wish for a last answer: no role and no tools any more.
+
+    Programs that have run out of steps ask the model to answer with what the conversation holds.
+    """
+    return persona.role is None and not persona.tools and bool(call.persona.tools)
 
 
 def _speaks_as(agent: Agent, persona: Persona) -> bool:

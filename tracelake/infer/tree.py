@@ -18,8 +18,8 @@ from tracelake.infer.names import (
     FROM_RESULT,
     FROM_TOOL,
     UNNAMED,
+    called_agent,
     name_from_arguments,
-    name_from_tool,
     says_whom,
     tidy,
 )
@@ -41,12 +41,13 @@ def best_name(
     scope: Scope, via: ToolCall | None, persona: Persona, program: str | None
 ) -> tuple[str, int]:
     """The most telling name of an agent and the rank of its origin."""
-    tool_name = name_from_tool(via.name) if via else None
+    tool_name = called_agent(via.name) if via else None
     names_agent = via is not None and says_whom(via.name)
     ranked = (
         (scope.agent_name, FROM_HEADER),
         (via.given_name if via else None, FROM_RESULT),
         (name_from_arguments(via.arguments) if via else None, FROM_ARGUMENT),
+        (persona.name, FROM_TOOL),
         (tool_name if names_agent else None, FROM_TOOL),
         (persona.role, FROM_PROMPT),
         (tool_name, FROM_ACTION),

@@ -97,7 +97,16 @@ class Script:
         answered = tuple(answer)
         text = "".join(atom.text for atom in answered if atom.kind == "text")
         request = Request(
-            api, "anthropic", "model", False, system, [], tools, parameters or {}, tuple(atoms), ()
+            api,
+            "anthropic",
+            "model",
+            False,
+            system,
+            [],
+            tools,
+            parameters or {},
+            tuple(atoms),
+            tuple(tool["name"] for tool in tools or ()),
         )
         response = Response(
             text=text,

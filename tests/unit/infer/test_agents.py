@@ -345,3 +345,58 @@ def test_names_come_from_the_most_telling_source() -> None:
     assert script.spans() == {}
     call = script.call(0, 10, [QUESTION], system="")
     assert script.spans().agent_of(call)["name"] == "report"
+
+
+def test_agents_of_one_prompt_that_are_told_their_names_are_apart() -> None:
+    """The first message gives the name where the system prompt is the same for all agents."""
+    script = Script()
+    code = say("assistant", 'maps = map_reader("Read the map of the northern islands.")')
+    script.call(0, 100, [QUESTION], [code], system="You are an expert assistant in code.")
+    told = "New task:\nYou're a helpful agent named '{}'.\nTask: {}"
+    asked = (
+        ("map_reader", "Read the map of the northern islands."),
+        ("log_reader", "Read the log of the northern ferry."),
+    )
+    calls = [
+        script.call(
+            200 * n + 110,
+            200 * n + 200,
+            [say("user", told.format(name, task))],
+            [say("assistant", f"Done {n}.")],
+            system="You are an expert assistant with tools.",
+        )
+        for n, (name, task) in enumerate(asked)
+    ]
+    spans = script.spans()
+    assert [spans.agent_of(call)["name"] for call in calls] == ["map_reader", "log_reader"]
+
+
+def test_a_last_answer_without_tools_is_the_same_agents() -> None:
+    """A program out of steps asks once more under another prompt; its errors grow one message."""
+    tools = [{"name": "convert"}]
+    script = Script()
+    task = say("user", "Convert 500 crowns into marks, please.")
+    echo = say("assistant", "Calling tools: convert")
+    failed = "Error:\nError executing tool convert: too much\n"
+    system = "You are the money changer."
+    first = script.call(
+        0, 100, [task], [use(None, "convert", amount=500)], tools=tools, system=system
+    )
+    second = script.call(
+        110,
+        200,
+        [task, echo, say("user", failed)],
+        [use(None, "convert", amount=500)],
+        tools=tools,
+        system=system,
+    )
+    last = script.call(
+        210,
+        300,
+        [task, echo, say("user", f"{failed}\n{failed}Answer now.")],
+        [say("assistant", "It cannot be done.")],
+        system="You are tasked with an answer in place of a colleague.",
+    )
+    spans = script.spans()
+    assert {spans[call]["parent_id"] for call in (first, second, last)} == {spans.root["span_id"]}
+    assert [tool["status"] for tool in spans.of("tool")] == ["error", "error"]

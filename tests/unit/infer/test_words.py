@@ -10,6 +10,7 @@ from tests.unit.infer.programs import got, say, use
 from tracelake.infer.auxiliary import asks_for_summary, auxiliary_purpose
 from tracelake.infer.identity import is_same_persona, persona_of, role_phrase
 from tracelake.infer.names import (
+    called_agent,
     name_from_arguments,
     name_from_result,
     name_from_tool,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
         ("You are Ada, built by a company.", "Ada"),
         ("You are a team supervisor managing a clerk.", "team supervisor"),
         ('Greet. You are an agent. Your internal name is "greeter".', "greeter"),
+        ("You are tasked with a hard case. Take your time.", None),
+        ("You are in a game of roles:\nclerk: You are a careful clerk.\nNow choose one.", None),
+        ("You are given a list. If you are unsure, ask.\nYou are the archivist.", "archivist"),
+        ("You are a helpful agent named 'map_reader'. Read maps.", "map_reader"),
         ("Answer briefly.", None),
         ("", None),
     ],
@@ -89,10 +94,28 @@ def test_names_of_delegating_tools(tool: str, name: str | None) -> None:
     assert name_from_tool(tool) == name
 
 
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        ("summary_agent", "summary_agent"),
+        ("ask_summary_agent", "summary"),
+        ("researcher", "researcher"),
+        ("spawn_agent", None),
+        ("delegate_work_to_coworker", None),
+    ],
+)
+def test_names_of_agents_behind_tools(tool: str, name: str | None) -> None:
+    """A tool that is named as an agent is keeps its whole name."""
+    assert called_agent(tool) == name
+
+
 def test_names_in_arguments_and_results() -> None:
     """A spawn argument or a nickname in the result names the agent; prose does not."""
     assert name_from_arguments('{"subagent_type": "Explore", "prompt": "x"}') == "Explore"
     assert name_from_arguments('{"agent": "tester", "assignment": "x"}') == "tester"
+    assert name_from_arguments('{"task": "x", "coworker": "Tax Expert"}') == "Tax Expert"
+    assert name_from_arguments('{"member_id": "tax-expert", "task": "x"}') == "tax-expert"
+    assert name_from_arguments('{"to_agent": "Writer", "reason": "x"}') == "Writer"
     assert name_from_arguments('{"question": "who?"}') is None
     assert name_from_arguments("not json") is None
     assert name_from_result('{"agent_id": "1", "nickname": "Ada"}') == "Ada"
