@@ -33,6 +33,8 @@ _CHOICE, _SAID = "gen_ai.choice", "gen_ai.assistant.message"
 _INSTRUCTING: Final = frozenset({"system", "developer"})
 #: Ids that providers give their answers, as they stand in a recorded answer.
 _RESPONSE_ID: Final = re.compile(r'"(chatcmpl-[\w-]{6,}|resp_[\w-]{6,}|msg_[\w-]{6,})"')
+#: The model in a recorded answer of OpenAI's form.
+_MODEL: Final = re.compile(r'"model": ?"([\w./:-]{1,100})"')
 _LOOKED_AT: Final = 20_000
 #: Parts of recorded parameters that stand elsewhere.
 _ELSEWHERE: Final = frozenset({"model", "model_name", "tools", "messages", "input", "instructions"})
@@ -68,7 +70,7 @@ def call_columns(span: OtlpSpan, kind: Kind, reading: Reading, start: datetime) 
     fields = reading.fields
     told = parsed(fields.get("request"))
     asked = told.get("model") if isinstance(told, dict) else None
-    model = _name(fields.get("model")) or _name(asked)
+    model = _name(fields.get("model")) or _name(asked) or _answered_by(fields.get("output"))
     provider = provider_of(fields.get("provider"), model)
     columns: dict[str, Any] = {"model": model, "provider": provider}
     columns.update(_conversation(span, kind, reading))
@@ -82,6 +84,12 @@ def call_columns(span: OtlpSpan, kind: Kind, reading: Reading, start: datetime) 
     if ttft_ms := _ttft_ms(span, fields):
         columns["ttft_ms"] = ttft_ms
     return columns
+
+
+def _answered_by(output: Any) -> str | None:
+    """The model that a recorded answer names, where nothing else names one."""
+    found = _MODEL.search(output[:_LOOKED_AT]) if isinstance(output, str) else None
+    return found[1] if found else None
 
 
 def provider_of(value: Any, model: str | None) -> str | None:

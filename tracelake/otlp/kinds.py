@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,15 @@ _OPERATIONS: Final[dict[str, Kind]] = {
 }
 
 _TRACELOOP_CREWAI: Final = "opentelemetry.instrumentation.crewai"
+
+#: Names of spans whose attributes tell another kind, by scope: LlamaIndex's agents are chains by
+#: its instrumentation, and what it prepares for a model is a call of it.
+KINDS_BY_NAME: Final[dict[str, tuple[tuple[re.Pattern[str], Kind], ...]]] = {
+    "openinference.instrumentation.llama_index": (
+        (re.compile(r"\w+(Agent|AgentWorkflow)\.run\Z"), "agent"),
+        (re.compile(r"\w+\._prepare_chat_with_tools\Z"), "chain"),
+    )
+}
 
 #: The first rule whose attribute is there decides.
 KIND_RULES: Final[tuple[KindRule, ...]] = (

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracelake.otlp import conventions as names
 from tracelake.otlp.agents import agent_columns, agent_name, answer_of, chain_name, runs_as
 from tracelake.otlp.calls import call_columns
-from tracelake.otlp.kinds import KIND_RULES
+from tracelake.otlp.kinds import KIND_RULES, KINDS_BY_NAME
 from tracelake.otlp.messages import parsed
 from tracelake.otlp.spans import STATUS_ERROR
 from tracelake.otlp.tools import plain, tool_columns
@@ -62,6 +62,8 @@ def kind_of(span: OtlpSpan) -> tuple[Kind, str | None]:
             continue
         kind = rule.kinds.get(str(value).lower().strip('"')) or rule.otherwise
         if kind is not None:
+            for name, other in KINDS_BY_NAME.get(span.scope.name, ()):
+                kind = other if name.match(span.name) else kind
             return kind, rule.convention
     if any(key.startswith(("gen_ai.prompt.", "gen_ai.completion.")) for key in attributes):
         return "llm", "genai"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: What callbacks of LangChain write around the result of a tool.
 _AROUND_RESULT: Final = frozenset({"output", "kwargs"})
+#: What others write around arguments that have names.
+_AROUND_ARGUMENTS: Final = frozenset({"args", "kwargs"})
 #: Span events that hold the arguments and the result of a tool, as Strands writes them.
 _GIVEN, _RETURNED = "gen_ai.tool.message", "gen_ai.choice"
 
@@ -58,10 +60,12 @@ def _call_id(value: Any) -> str | None:
 
 
 def _arguments(given: Any) -> Any:
-    """What the tool got, out of what traceloop writes around it."""
+    """What the tool got, out of what traceloop, decorators and LlamaIndex write around it."""
     if isinstance(given, dict) and "input_str" in given:
         inputs = cast("dict[str, Any]", given).get("inputs")
         return inputs if isinstance(inputs, dict) else given["input_str"]
+    if isinstance(given, dict) and given.keys() <= _AROUND_ARGUMENTS and not given.get("args"):
+        return cast("dict[str, Any]", given).get("kwargs", given)
     return given
 
 
@@ -70,8 +74,10 @@ def _result(returned: Any, call_id: str | None) -> dict[str, Any]:
     value = parsed(returned)
     if isinstance(value, dict) and "output" in value and value.keys() <= _AROUND_RESULT:
         value = returned = cast("dict[str, Any]", value)["output"]
+    if isinstance(value, dict) and isinstance(value.get("blocks"), list):  # LlamaIndex
+        value = cast("dict[str, Any]", value)["blocks"]
     if not isinstance(value, dict):
-        return {"result": _said(value) or plain(returned)}
+        return {"result": _said(value) or plain(value if isinstance(value, str) else returned)}
     if not value:
         return {"result": None}
     message = chat_shape(cast("dict[str, Any]", value))

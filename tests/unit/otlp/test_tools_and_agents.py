@@ -315,3 +315,30 @@ def test_a_graph_inside_of_a_graph_is_an_agent(reverse: bool) -> None:
             span_id(5): "llm",
         }
         assert found[span_id(5)]["agent_name"] == found[span_id(3)]["name"] == "expert"
+
+
+def test_llamaindex_tells_agents_and_preparations_by_name() -> None:
+    """An agent's run is an agent; a call that is only prepared is none."""
+    scope = "openinference.instrumentation.llama_index"
+    event = mapped(
+        "FunctionAgent.run", scope=scope, attributes={"openinference.span.kind": "CHAIN"}
+    )
+    assert (event["data"]["kind"], event["agent_name"]) == ("agent", "FunctionAgent")
+    call = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4.1"}
+    assert mapped("X.chat", scope=scope, attributes=call)["data"]["kind"] == "llm"
+    prepared = mapped("X._prepare_chat_with_tools", scope=scope, attributes=call)["data"]
+    assert prepared["kind"] == "chain"
+    written = {
+        "input.value": '{"kwargs": {"a": 1}}',
+        "output.value": '{"blocks": [{"text": "21"}], "tool_name": "look"}',
+    }
+    data = mapped("X.acall", scope=scope, attributes={**OI_TOOL, **written})["data"]
+    assert (data["parameters"], data["result"]) == ({"a": 1}, "21")
+
+
+def test_the_model_is_read_from_the_answer_where_nothing_else_names_it() -> None:
+    """LiteLLM's instrumentation records the answer alone."""
+    answer = json.dumps({"id": "chatcmpl-1234567", "model": "gpt-4.1", "choices": []})
+    about = {"openinference.span.kind": "LLM", "output.value": answer}
+    data = mapped("completion", attributes=about)["data"]
+    assert (data["model"], data["provider"], data["name"]) == ("gpt-4.1", "openai", "gpt-4.1")
