@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from tracelake.playground.draft import Draft
 
+_FUNCTION = "function_call"
+#: Items of the Responses format that the client answers with text.
+_ANSWERED = frozenset({_FUNCTION, "custom_tool_call"})
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -92,9 +96,14 @@ def continued(draft: Draft, blocks: list[Any], results: Mapping[str, str]) -> Dr
         ]
         added = [{"role": "assistant", "content": blocks}, {"role": "user", "content": given}]
     elif draft.api == "responses":
-        added = [*blocks, *(_output(call_id, text) for call_id, text in results.items())]
+        kinds = {block.get("call_id"): block.get("type") for block in blocks}
+        outputs = [
+            {"type": f"{kinds.get(call_id, _FUNCTION)}_output", "call_id": call_id, "output": text}
+            for call_id, text in results.items()
+        ]
+        added = [*blocks, *outputs]
     else:
-        message = blocks[0].get("message") or {}
+        message = _sendable(blocks[0].get("message") or {})
         answers = [
             {"role": "tool", "tool_call_id": call_id, "content": text}
             for call_id, text in results.items()
@@ -112,10 +121,20 @@ def shown_arguments(call: Call) -> str:
 
 
 def _is_served(block: Any) -> bool:
-    """Whether the provider runs the tool itself."""
-    kind = block.get("type") if isinstance(block, dict) else None
-    return kind in {"server_tool_use", "mcp_tool_use", "mcp_call", "web_search_call"}
+    """Whether the provider runs the tool itself, or its result is more than text."""
+    kind = str(block.get("type")) if isinstance(block, dict) else ""
+    return kind.endswith(("_tool_use", "_call")) and kind not in _ANSWERED
 
 
-def _output(call_id: str, text: str) -> dict[str, str]:
-    return {"type": "function_call_output", "call_id": call_id, "output": text}
+def _sendable(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with arguments where a server sent none: no provider takes null back."""
+    if not message.get("tool_calls"):
+        return message
+    return {**message, "tool_calls": [_with_arguments(call) for call in message["tool_calls"]]}
+
+
+def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    if not function or function.get("arguments") is not None:
+        return call
+    return {**call, "function": {**function, "arguments": "{}"}}

@@ -107,6 +107,8 @@ def scratch(api: DraftApi = "messages", *, model: str = "") -> Draft:
 def draft_of(span: Mapping[str, Any]) -> Draft:
     """The call that a recorded LLM span made.
 
+    A model that only the path named goes into the body: the path is not repeated.
+
     Args:
         span: Columns of `spans`, JSON columns parsed or as text.
 

@@ -141,7 +141,7 @@ def _object_text(block: JsonObject) -> str:
         if isinstance(block.get(key), str):
             return block[key]
     source = mapping(block.get("source"))
-    if source.get("type") in {"text", "content"}:
+    if string(source.get("type")) in {"text", "content"}:
         return plain_text(source.get("data") or source.get("content"))
     for key in _NESTED:
         if isinstance(block.get(key), str | list | dict):

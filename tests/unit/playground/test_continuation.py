@@ -81,7 +81,36 @@ def test_the_answer_goes_back_as_it_came() -> None:
     assert after.messages[-2] == {"role": "assistant", "content": ANSWERS["messages"]}
 
 
-@pytest.mark.parametrize("blocks", [None, "text", [], [{"type": "text", "text": "done"}]])
+def test_the_answer_of_a_custom_tool_is_named_after_its_call() -> None:
+    """A tool that takes free text is answered by the item of its kind."""
+    call = {"type": "custom_tool_call", "call_id": "one", "name": "sql", "input": "select 1"}
+    assert calls_of("responses", [call]) == (Call("one", "sql", "select 1"),)
+    after = continued(scratch("responses"), [call], {"one": "1"})
+    output = {"type": "custom_tool_call_output", "call_id": "one", "output": "1"}
+    assert after.messages[-2:] == [call, output]
+
+
+@pytest.mark.parametrize(
+    "kind", ["code_interpreter_call", "file_search_call", "web_search_call", "mcp_call"]
+)
+def test_a_call_that_the_provider_ran_waits_for_nothing(kind: str) -> None:
+    """What the provider's own tools did is told by their items; nobody is asked for it."""
+    assert calls_of("responses", [{"type": kind, "id": "c", "status": "completed"}]) == ()
+
+
+def test_arguments_that_a_server_left_out_go_back_as_none() -> None:
+    """A call whose arguments came as null goes back with an empty object: null is refused."""
+    call = {"id": "one", "type": "function", "function": {"name": "now", "arguments": None}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    after = continued(scratch("chat"), [{"index": 0, "message": message}], {"one": "noon"})
+    sent = after.messages[-2]["tool_calls"][0]
+    assert sent["function"] == {"name": "now", "arguments": "{}"}
+    assert call["function"] == {"name": "now", "arguments": None}
+
+
+@pytest.mark.parametrize(
+    "blocks", [None, "text", [], [{"type": {}}], [None], [{"type": "text", "text": "done"}]]
+)
 def test_an_answer_without_calls_waits_for_nothing(blocks: Any) -> None:
     """Text alone, or nothing yet, asks for no result."""
     assert calls_of("messages", blocks) == ()

@@ -173,7 +173,7 @@ def _write_responses(found: JsonObject, written: JsonObject, notes: Notes) -> No
 
 
 def _check_effort(written: JsonObject, key: str, notes: Notes) -> None:
-    if key in written and written[key] not in _EFFORTS:
+    if key in written and str(written[key]) not in _EFFORTS:
         notes.lose("parameters", "reasoning effort")
         del written[key]
 
