@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ from tracelake.storage.codec import decode_events, encode_event
 from tracelake.storage.fold import fold_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from tracelake.otlp import OtlpSpan
 
 _ABSENT = pytest.mark.skip(reason=f"no recorded OTLP bodies: {CORPUS}/otlp is absent")
 
@@ -101,6 +104,38 @@ def read_capture(name: str) -> list[dict[str, Any]]:
     events += assembly.settle(now_s=1000.0)
     lines = b"".join(map(encode_event, events))
     return list(fold_events(decode_events(lines, "segment")).values())
+
+
+def read_batches(batches: Iterable[list[OtlpSpan]]) -> dict[Any, Any]:
+    """What readers see of spans that come in these batches: what is told of each, by span."""
+    assembly = Assembly()
+    events: list[dict[str, Any]] = []
+    for batch in batches:
+        events += assembly.add(events_of(batch), now_s=0.0)
+    events += assembly.settle(now_s=1000.0)
+    spans = fold_events(decode_events(b"".join(map(encode_event, events)), "segment"))
+    told = ("kind", "role", "name", "agent_name", "parent_id", "duplicate_of", "status", "response")
+    return {key: [span[name] for name in told] for key, span in spans.items()}
+
+
+@each_capture()
+def test_a_capture_gives_the_same_in_any_order(name: str) -> None:
+    """Children first, roots first, shuffled, all at once or one by one: it is one program."""
+    folder = CORPUS / "otlp" / name
+    requests = map(json.loads, (folder / "requests.jsonl").read_text().splitlines())
+    bodies = [
+        ((folder / request["file"]).read_bytes(), request["content_type"])
+        for request in requests
+        if request["path"].endswith("/traces")
+    ]
+
+    def sent() -> list[OtlpSpan]:
+        return [span for body in bodies for span in decode(*body).spans]
+
+    wanted = read_batches([sent()])
+    shuffled = random.Random(name).sample(sent(), len(sent()))
+    for spans in (sent(), sent()[::-1], sorted(sent(), key=lambda s: s.start_ns), shuffled):
+        assert read_batches([span] for span in spans) == wanted
 
 
 @each_capture()

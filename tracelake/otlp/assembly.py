@@ -190,9 +190,7 @@ class Assembly:
                 continue
             about: dict[str, Any] = (node.event or {})["data"]["attributes"]
             if about.get("retold"):
-                for copy in retold(trace, node):
-                    copy.duplicate_of = node.span_id
-                    yield from tell(trace, copy, {"duplicate_of": node.span_id})
+                trace.retold.append(node)
                 continue
             response_id = about.get("response_id")
             other = self._answers.other(response_id, trace, node) if response_id else None
@@ -207,6 +205,8 @@ class Assembly:
             kept, copy = better((trace, node), pair)
             copy[1].duplicate_of = kept[1].span_id
             yield from tell(copy[0], copy[1], {"duplicate_of": kept[1].span_id})
+        if any(node.kind == "llm" for node in nodes):
+            yield from _mark_retold(trace)
 
     def _forget(self, now_s: float) -> None:
         while self._traces:
@@ -217,6 +217,15 @@ class Assembly:
                 return
             self._traces.popitem(last=False)
             self._spans -= len(oldest.nodes)
+
+
+def _mark_retold(trace: Trace) -> Iterator[JsonEvent]:
+    """Mark calls whose stream another span tells whole."""
+    for node in trace.retold:
+        for copy in retold(trace, node):
+            if copy.duplicate_of != node.span_id:
+                copy.duplicate_of = node.span_id
+                yield from tell(trace, copy, {"duplicate_of": node.span_id})
 
 
 def _take_back_adopted(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:

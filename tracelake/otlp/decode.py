@@ -24,6 +24,8 @@ Signal = Literal["traces", "logs", "metrics"]
 
 #: Largest body, as it is sent and unpacked; exporters send a few megabytes at most.
 BODY_MAX: Final = 64 << 20
+#: Most packed bodies that one body is joined of.
+_MEMBERS_MAX: Final = 16
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 _PROTOBUF_NAMES: Final = frozenset({PROTOBUF, "application/protobuf"})
@@ -103,17 +105,24 @@ def unpack(body: bytes, content_encoding: str, *, limit: int = BODY_MAX) -> byte
         return body
     if name not in {"gzip", "x-gzip", "deflate"}:
         raise OtlpRefused(415, f"content encoding {name[:100]!r}: send gzip, deflate or none")
-    # 32: the header tells gzip from zlib
-    reader = zlib.decompressobj(32 + zlib.MAX_WBITS)
-    try:
-        plain = reader.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise OtlpRefused(400, f"the body is no {name}: {error}") from error
-    if len(plain) > limit:
-        raise _too_large(limit)
-    if not reader.eof:
-        raise OtlpRefused(400, f"the {name} body is cut short")
-    return plain
+    pieces: list[bytes] = []
+    size, rest = 0, body
+    for _ in range(_MEMBERS_MAX):  # packed bodies may be joined
+        # 32: the header tells gzip from zlib
+        reader = zlib.decompressobj(32 + zlib.MAX_WBITS)
+        try:
+            pieces.append(reader.decompress(rest, limit + 1 - size))
+        except zlib.error as error:
+            raise OtlpRefused(400, f"the body is no {name}: {error}") from error
+        size += len(pieces[-1])
+        if size > limit:
+            raise _too_large(limit)
+        if not reader.eof:
+            raise OtlpRefused(400, f"the {name} body is cut short")
+        rest = reader.unused_data
+        if not rest:
+            return b"".join(pieces)
+    raise OtlpRefused(400, f"the {name} body is put together of too many parts")
 
 
 def answer(content_type: str, *, signal: Signal, rejected: int = 0, why: str = "") -> bytes:

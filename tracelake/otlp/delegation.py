@@ -77,7 +77,9 @@ def settle_agents(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:
         nodes: The new spans.
     """
     told: list[JsonEvent] = []
-    for node in nodes:
+    above = (trace.nodes.get(node.sent_parent or "") for node in nodes)
+    concerned = {node.span_id: node for node in (*nodes, *above) if node is not None}
+    for node in concerned.values():
         if node.kind != "agent" or node.agent is None:
             continue
         told += _merge_twins(trace, node)
@@ -92,17 +94,18 @@ def _merge_twins(trace: Trace, node: Node) -> list[JsonEvent]:
     above = trace.nodes.get(node.parent_id or "")
     if above is not None and _is_twin(above, node):
         return _demote(trace, node)
+    told: list[JsonEvent] = []
     for child_id in trace.children.get(node.span_id, ())[:_NEIGHBOURS_MAX]:
         child = trace.nodes[child_id]
         if child.parent_id == node.span_id and _is_twin(child, node):
-            return _demote(trace, child)
+            told += _demote(trace, child)
     for other in _neighbours(trace, node):
         if not _is_twin(other, node) or not (_holds(other, node) or _holds(node, other)):
             continue
         empty = [n for n in (node, other) if not trace.children.get(n.span_id)]
         if len(empty) == 1 and empty[0].span_id != trace.root_id:
-            return _demote(trace, empty[0])
-    return []
+            told += _demote(trace, empty[0])
+    return told
 
 
 def _neighbours(trace: Trace, node: Node) -> list[Node]:

@@ -45,10 +45,10 @@ class Answers:
 def better(first: Placed, second: Placed) -> tuple[Placed, Placed]:
     """The copy that tells more, and the other one; of equals the one that began first."""
 
-    def rank(placed: Placed) -> tuple[bool, bool, int, float]:
+    def rank(placed: Placed) -> tuple[bool, int, bool, float]:
         node = placed[1]
         counted = node.tokens[0] is not None
-        return (node.agent is not None, counted, node.tells, -node.start.timestamp())
+        return (counted, node.tells, node.agent is not None, -node.start.timestamp())
 
     return (first, second) if rank(first) >= rank(second) else (second, first)
 
@@ -94,14 +94,13 @@ def retold(trace: Trace, node: Node) -> list[Node]:
         and call.tokens == (None, None)
         and call.start <= node.start + _STREAM_OPENS
         and is_told_twice(call, node)
-        and (call.duplicate_of is None or _is_below(trace, call.duplicate_of, call))
+        and (call.duplicate_of in {None, node.span_id} or _is_below(trace, call.duplicate_of, call))
     ]
-    if not calls:
-        return []
-    call = max(calls, key=lambda call: call.start)
-    return [call, *_calls_below(trace, call)]
+    known = [call for call in calls if call.duplicate_of == node.span_id]
+    call = max(known or calls, key=lambda call: call.start, default=None)
+    return [] if call is None else [call, *_calls_below(trace, call)]
 
 
-def _is_below(trace: Trace, span_id: str, call: Node) -> bool:
-    node = trace.nodes.get(span_id)
+def _is_below(trace: Trace, span_id: str | None, call: Node) -> bool:
+    node = trace.nodes.get(span_id or "")
     return node is not None and node.parent_id == call.span_id

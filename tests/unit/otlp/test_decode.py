@@ -72,6 +72,13 @@ def test_other_dialects_of_json_are_read() -> None:
     assert found.attributes == {"n": 3}
 
 
+def test_packed_bodies_that_are_joined_are_read_whole() -> None:
+    """A gzip file may have several members; none is lost."""
+    body = as_json(span(1), span(2))
+    packed = gzip.compress(body[:50]) + gzip.compress(body[50:])
+    assert len(decode(packed, JSON, "gzip").spans) == 2
+
+
 @pytest.mark.parametrize("name", ["gzip", "GZIP", "deflate", "identity", ""])
 def test_compressed_bodies_are_unpacked(name: str) -> None:
     """Exporters compress on demand."""
@@ -95,6 +102,7 @@ def test_a_bomb_is_refused_unpacked_no_further_than_the_limit() -> None:
         (b"\xff\xff", PROTOBUF, "", 400),
         (b"no gzip", PROTOBUF, "gzip", 400),
         (gzip.compress(b"cut short" * 100, mtime=0)[:-20], JSON, "gzip", 400),
+        (gzip.compress(b"", mtime=0) * 100, JSON, "gzip", 400),
         (b"{}", "text/plain", "", 415),
         (b"{}", "", "", 415),
         (b"{}", JSON, "br", 415),
