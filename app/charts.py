@@ -15,6 +15,11 @@ _PADDING = {"left": 0, "right": 4, "top": 2, "bottom": 0}
 _MODELS_SHOWN = 8
 #: Whole dollars from a thousand on, else as many digits as the value needs.
 _DOLLARS = "format(datum.value, datum.value < 1000 ? '$.3~g' : '$,.0f')"
+_COUNT = "format(datum.value, '~s')"
+_SECONDS = (
+    "datum.value > 0 && datum.value < 1 ? format(1000 * datum.value, '.3~g') + ' ms'"
+    " : format(datum.value, '~s') + ' s'"
+)
 
 
 def cost_by_model(rows: Sequence[dict[str, Any]]) -> alt.Chart:
@@ -60,7 +65,7 @@ def calls_by_day(rows: Sequence[dict[str, Any]]) -> alt.Chart:
         values.append({"day": day, "what": "error", "calls": row["errors"]})
     return _bars(
         values,
-        y=alt.Y("calls:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+        y=alt.Y("calls:Q", title=None, axis=alt.Axis(labelExpr=_COUNT, tickCount=4)),
         colour=alt.Color(
             "what:N",
             title=None,
@@ -93,7 +98,7 @@ def latency_by_day(rows: Sequence[dict[str, Any]]) -> alt.Chart:
             y=alt.Y(
                 "seconds:Q",
                 title=None,
-                axis=alt.Axis(format="~s", labelExpr="datum.label + ' s'", tickCount=4),
+                axis=alt.Axis(labelExpr=_SECONDS, tickCount=4),
             ),
             color=alt.Color("what:N", title=None, sort=list(names.values()), legend=_legend()),
             tooltip=["what:N", alt.Tooltip("seconds:Q", format=".2f"), "day:N"],

@@ -77,10 +77,9 @@ class Facets:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollups:
+class PerDay:
     """The charts of a selection; each a list of rows as `tracelake.query.rollups` names them."""
 
-    totals: dict[str, Any]
     cost_by_model: list[dict[str, Any]]
     calls_by_day: list[dict[str, Any]]
     latency_by_day: list[dict[str, Any]]
@@ -160,9 +159,14 @@ def trace_facets() -> Facets:
     return _facets(snapshot_id())
 
 
-def rollup(wanted: TraceFilter) -> Rollups:
-    """Sums and charts over the traces that match."""
-    return _rollup(wanted, snapshot_id())
+def totals(wanted: TraceFilter) -> dict[str, Any]:
+    """Sums over the traces that match, as `rollups.totals` names them."""
+    return _totals(wanted, snapshot_id())
+
+
+def per_day(wanted: TraceFilter) -> PerDay:
+    """What the traces that match did day by day; reads their spans, which may take a moment."""
+    return _per_day(wanted, snapshot_id())
 
 
 def read_trace(trace_id: str) -> dict[str, Any]:
@@ -296,14 +300,21 @@ def _facets(snapshot: str) -> Facets:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 @_answered
-def _rollup(wanted: TraceFilter, snapshot: str) -> Rollups:
+def _totals(wanted: TraceFilter, snapshot: str) -> dict[str, Any]:
     del snapshot
     spans, traces = _frames()
-    chosen = filter_traces(traces, spans, wanted)
+    return _rows(rollups.totals(filter_traces(traces, spans, wanted)))[0]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+@_answered
+def _per_day(wanted: TraceFilter, snapshot: str) -> PerDay:
+    del snapshot
+    spans, traces = _frames()
     if not wanted.is_empty:
-        spans = spans.join(chosen.select("trace_id"), on="trace_id", how="semi")
-    return Rollups(
-        totals=_rows(rollups.totals(chosen))[0],
+        chosen = filter_traces(traces, spans, wanted).select("trace_id")
+        spans = spans.join(chosen, on="trace_id", how="semi")
+    return PerDay(
         cost_by_model=_rows(rollups.cost_by_model(spans)),
         calls_by_day=_rows(rollups.calls_by_day(spans)),
         latency_by_day=_rows(rollups.latency_by_day(spans)),

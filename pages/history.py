@@ -19,24 +19,27 @@ def main() -> None:
         empty.render_empty_lake()
         return
     wanted = filters.render_filters(data.trace_facets())
-    summary = data.rollup(wanted)
-    if not summary.totals["traces"]:
+    totals = data.totals(wanted)
+    if not totals["traces"]:
         empty.render_no_match(on_clear=filters.clear)
         return
     opened = state.param(state.Param.TRACE)
     with st.container(horizontal=True, horizontal_alignment="distribute", wrap=False):
-        render_totals(summary.totals)
+        render_totals(totals)
         with_charts = st.toggle(
             "Charts", value=True, key="charts", bind="query-params", disabled=opened is not None
         )
-    if with_charts and not opened:  # a trace that was opened takes their place
-        render_charts(summary)
+    # a trace that was opened takes their place
+    place = st.container(key="per-day").empty() if with_charts and not opened else None
     left, right = st.columns([1.9, 1], gap="medium") if opened else (st.container(), None)
     with left:
-        render_list(wanted, total=summary.totals["traces"])
+        render_list(wanted, total=totals["traces"])
     if right is not None and opened is not None:
         with right:
             render_opened(opened)
+    if place is not None:  # read last: every span of the selection is behind them
+        with place.container():
+            render_charts(data.per_day(wanted))
 
 
 def render_totals(totals: dict[str, float]) -> None:
@@ -55,7 +58,7 @@ def render_totals(totals: dict[str, float]) -> None:
     render_figures(cells, bad=("With errors",) if totals["with_errors"] else ())
 
 
-def render_charts(summary: data.Rollups) -> None:
+def render_charts(summary: data.PerDay) -> None:
     """Cost, calls and latency per day."""
     drawings = (
         ("Cost by model", charts.cost_by_model(summary.cost_by_model)),
