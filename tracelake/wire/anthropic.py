@@ -54,6 +54,8 @@ class MessageStream:
             for index, block in enumerate(objects(_blocks(self._message.get("content")))):
                 self._blocks[index] = dict(block)
             self._merge_usage(self._message.get("usage"))
+            # a message that comes whole, as steps of code that calls tools do, is counted
+            self._counted = bool(self._message.get("stop_reason"))
         elif kind == "content_block_start":
             index = self._index(event)
             self._blocks[index] = dict(mapping(event.get("content_block")))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracelake.wire.blocks import read_blocks, result_parts
-from tracelake.wire.lenient import array, canonical, mapping, name_or_none, objects, string
+from tracelake.wire.lenient import canonical, mapping, name_or_none, objects, string
 from tracelake.wire.part import Part
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _exited_badly(content: Any) -> bool | None:
 def _output(item: JsonObject, kind: str) -> list[Part]:
     content = item.get("output")
     if content is None and kind == "tool_search_output":
-        content = [string(tool.get("name")) for tool in array(item.get("tools")) if tool]
+        content = [string(tool.get("name")) for tool in objects(item.get("tools"))]
     if content is None and kind == "mcp_approval_response":
         content = "approved" if item.get("approve") else "denied"
     failed = True if string(item.get("status")) in {"failed", "incomplete"} else None

@@ -137,6 +137,23 @@ def test_a_stream_that_broke_off_keeps_its_parts(outcome: str, error_type: str |
     assert response.cost_usd is None
 
 
+def test_a_message_that_comes_whole_at_its_start_is_counted() -> None:
+    """A step of code that calls a tool is one event with all of it; its tokens are told as 0."""
+    call = {"type": "tool_use", "id": "t", "name": "roll", "input": {"player": 2}}
+    message = {
+        "id": "msg",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [call],
+        "stop_reason": "tool_use",
+        "usage": {"input_tokens": 0, "output_tokens": 0},
+    }
+    body = sse({"type": "message_start", "message": message}, {"type": "message_stop"}, names=True)
+    response = answered(MESSAGES, body, {"model": "claude-sonnet-4-5"})
+    assert (response.blocks, response.finish_reason, response.error) == ([call], "tool_use", None)
+    assert (response.usage.input, response.usage.output) == (0, 0)
+
+
 def test_usage_without_cache_counts_the_fresh_tokens() -> None:
     """Cache counts that were not given stay unknown and the input is what was counted."""
     answer = {"content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 5}}

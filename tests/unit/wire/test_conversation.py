@@ -195,7 +195,11 @@ def test_a_prompt_of_tokens_is_shown(given: Any, texts: list[str]) -> None:
 def test_nothing_in_messages_is_too_odd() -> None:
     """Messages of any JSON are taken without failing."""
     file = {"type": "document", "source": {"type": {}}}
-    odd_content = [{"role": "user", "content": [file]}, {"role": 1, "content": 2}]
+    odd_content = [
+        {"role": "user", "content": [file]},
+        {"role": 1, "content": 2},
+        {"type": "tool_search_output", "tools": [1, None]},
+    ]
     for odd in (None, 1, "x", [], {}, [None, 1, [], {}], odd_content, [[["x"]]]):
         for api in (None, "chat", "messages", "responses", "ollama_chat"):
             conversation(api, odd, "S")

@@ -59,7 +59,7 @@ def read(body: JsonObject, source: str, wanted: str, notes: Notes) -> JsonObject
         if key in taken or key in _ELSEWHERE or value is None or _DEFAULTS.get(key, ()) == value:
             continue
         is_shared = key in _OPENAI and "messages" not in {source, wanted}
-        if is_shared and (key != "service_tier" or value in _TIERS):
+        if is_shared and (key != "service_tier" or str(value) in _TIERS):
             found[key] = value
         else:
             notes.lose("parameters", key)
