@@ -10,7 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
-import functools
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,8 +32,6 @@ JsonEvent = dict[str, Any]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES: Final[dict[str, EventType]] = {"llm": "llm_call", "tool": "tool_call"}
-#: Beginnings of attributes of a model call that no table names one by one.
-_CALL_STARTS: Final = (*names.NUMBERED, names.REQUEST_START)
 _CALLS: Final = frozenset({"llm", "embedding"})
 #: Longest stream that is believed, a day.
 _LONGEST_S: Final = 86_400.0
@@ -87,47 +85,78 @@ class Reading:
         self.numbered: dict[str, list[tuple[str, Any]]] = {}
         self.parameters: dict[str, Any] = {}
         self.rest: dict[str, Any] = {}
-        wanted = names.FIELDS_OF[kind]
         ranks: dict[str, tuple[int, str]] = {}
-        read_by, is_call = names.READ_BY, kind in _CALLS
+        places, rest = _PLACES[kind], self.rest
         for key, value in attributes.items():
-            roles = read_by.get(key)
-            if roles is None:
-                if is_call and key.startswith(_CALL_STARTS):
-                    self._take_piece(key, value)
-                else:
-                    self.rest[key] = value
-                continue
-            is_read = False
-            for name, rank in roles:
-                if name not in wanted or value is None or value == "":
-                    continue
-                held = ranks.get(name)
-                if held is None or rank < held[0]:
-                    if held is not None:  # told better by this one
-                        self.rest[held[1]] = attributes[held[1]]
-                    ranks[name], self.fields[name] = (rank, key), value
-                    is_read = True
-            if not is_read:
-                self.rest[key] = value
+            place = places.get(key) or _place(key, kind)
+            if place.piece_of:
+                self.numbered.setdefault(place.piece_of, []).append((place.name, value))
+            elif place.name:
+                self.parameters[place.name] = value
+            elif not place.roles or value is None or value == "":
+                rest[key] = value
+            else:
+                self._take(key, place.roles, ranks, attributes)
         for name, (_, key) in ranks.items():
             if name not in {"model", "request_model"}:
-                self.rest.pop(key, None)
+                rest.pop(key, None)
 
-    def _take_piece(self, key: str, value: Any) -> None:
-        """Take a numbered attribute or a parameter of the request."""
-        if key.startswith(names.REQUEST_START):
-            self.parameters[key[len(names.REQUEST_START) :]] = value
-            return
-        what, path = _numbered(key)
-        self.numbered.setdefault(what, []).append((path, value))
+    def _take(
+        self,
+        key: str,
+        roles: tuple[tuple[str, int], ...],
+        ranks: dict[str, tuple[int, str]],
+        attributes: Attributes,
+    ) -> None:
+        """Take an attribute for the fields that none before it tells better."""
+        is_read = False
+        for name, rank in roles:
+            held = ranks.get(name)
+            if held is None or rank < held[0]:
+                if held is not None:  # told better by this one
+                    self.rest[held[1]] = attributes[held[1]]
+                ranks[name], self.fields[name] = (rank, key), attributes[key]
+                is_read = True
+        if not is_read:
+            self.rest[key] = attributes[key]
 
 
-@functools.lru_cache(maxsize=16384)
-def _numbered(key: str) -> tuple[str, str]:
-    """What a numbered attribute is a piece of, and which one; programs have few names."""
-    start = next(start for start in names.NUMBERED if key.startswith(start))
-    return names.NUMBERED[start], key[len(start) :]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an attribute goes in spans of a kind; nowhere: among the rest.
+
+    Attributes:
+        roles: Fields that it may tell, each with its rank.
+        piece_of: What a numbered attribute is a piece of.
+        name: Which piece; without that, which parameter of the request.
+    """
+
+    roles: tuple[tuple[str, int], ...] = ()
+    piece_of: str = ""
+    name: str = ""
+
+
+#: Kind of span to the places of the attributes seen so far; programs have few names.
+_PLACES: Final[dict[Kind, dict[str, _Place]]] = {kind: {} for kind in names.FIELDS_OF}
+_PLACES_MAX: Final = 16_384
+
+
+def _place(key: str, kind: Kind) -> _Place:
+    """Where an attribute goes, which is remembered."""
+    wanted = names.FIELDS_OF[kind]
+    roles = names.READ_BY.get(key)
+    if roles is not None:
+        place = _Place(tuple((name, rank) for name, rank in roles if name in wanted))
+    elif kind not in _CALLS:
+        place = _Place()
+    elif key.startswith(names.REQUEST_START):
+        place = _Place(name=key.removeprefix(names.REQUEST_START))
+    else:
+        start = next((start for start in names.NUMBERED if key.startswith(start)), None)
+        place = _Place() if start is None else _Place((), names.NUMBERED[start], key[len(start) :])
+    if len(_PLACES[kind]) < _PLACES_MAX:
+        _PLACES[kind][key] = place
+    return place
 
 
 def event_of(span: OtlpSpan) -> JsonEvent:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 _OPENING = ("[", "{", '"')
+#: Beginnings of text that may be JSON, spaces first.
+_UNSURE = frozenset({*_OPENING, "", " ", "\n", "\t", "\r"})
+_ROLES = frozenset({"system", "user", "assistant", "tool", "developer"})
 
 
 def parsed(value: Any) -> Any:
@@ -168,6 +171,10 @@ def _listed(node: dict[Any, Any]) -> Any:
 
 def _read_message(item: dict[str, Any], role: str) -> list[Message]:
     inner = item.get("message")
+    said = inner if isinstance(inner, dict) and len(item) == 1 else item
+    content = said.get("content")
+    if isinstance(content, str) and content[:1] not in _UNSURE and _is_plain(said):
+        return [{"role": said["role"], "content": content}]
     item = chat_shape(item)
     role = _text(item.get("role")) or role
     if isinstance(item.get("parts"), list):
@@ -187,6 +194,11 @@ def _read_message(item: dict[str, Any], role: str) -> list[Message]:
     if isinstance(inner, dict) is False and not calls and message["content"] is None:
         return [{**item, "role": role}] if len(item) > 1 else []
     return [message]
+
+
+def _is_plain(message: dict[str, Any]) -> bool:
+    """Whether a message has nothing but a role and content, as nearly all have."""
+    return len(message) == 2 and message.get("role") in _ROLES
 
 
 def parsed_content(content: Any) -> Any:
