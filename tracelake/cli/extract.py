@@ -12,7 +12,14 @@ from polars.exceptions import PolarsError
 from tracelake import schema
 from tracelake.cli.options import add_command, note, open_lake, print_json, print_table
 from tracelake.errors import ConfigError, NotInLake, QueryError
-from tracelake.exporters import Selection, spans_of, write_bundle, write_lines
+from tracelake.exporters import (
+    TRACES_MAX,
+    Selection,
+    spans_of,
+    write_bundle,
+    write_lines,
+    write_page,
+)
 from tracelake.query.jsonable import jsonable_row
 from tracelake.query.traces import TraceFilter
 from tracelake.storage.files import replaced
@@ -35,8 +42,8 @@ def register(commands: Commands) -> None:
     export.add_argument(
         "file",
         type=Path,
-        help="*.parquet: spans for any tool, and for `import` all that belongs to them; or "
-        "*.jsonl: one span a line",
+        help="*.parquet: spans for any tool, and for `import` all that belongs to them; "
+        "*.jsonl: one span a line; *.html: a page to read in any browser",
     )
     export.add_argument(
         "--spans-only",
@@ -98,8 +105,10 @@ def _short(value: Any) -> Any:
 
 def _export(arguments: argparse.Namespace) -> None:
     suffix = arguments.file.suffix
-    if suffix not in {".parquet", ".jsonl"}:
-        raise ConfigError(f"cannot write {arguments.file.name!r}: name it *.parquet or *.jsonl")
+    if suffix not in {".parquet", ".jsonl", ".html"}:
+        raise ConfigError(
+            f"cannot write {arguments.file.name!r}: name it *.parquet, *.jsonl or *.html"
+        )
     lake = open_lake(arguments)
     wanted = TraceFilter(
         since=arguments.since,
@@ -110,6 +119,12 @@ def _export(arguments: argparse.Namespace) -> None:
     spans = spans_of(lake, Selection(wanted, tuple(arguments.trace)))
     if spans.is_empty():
         raise NotInLake("no span matches, nothing was written: `tracelake ls` lists the traces")
+    traces = spans["trace_id"].n_unique()
+    if suffix == ".html" and traces > TRACES_MAX:
+        raise ConfigError(
+            f"{traces} traces are too many for a page, {TRACES_MAX} fit: choose fewer, or write "
+            "*.parquet"
+        )
     others: dict[str, int] = {}
     try:
         with replaced(arguments.file) as unfinished:
@@ -117,11 +132,10 @@ def _export(arguments: argparse.Namespace) -> None:
                 with unfinished.open("wb") as file:
                     others = write_bundle(lake, spans, file, spans_only=arguments.spans_only)
             else:
-                with unfinished.open("w", encoding="utf-8") as lines:
-                    write_lines(spans, lines)
+                with unfinished.open("w", encoding="utf-8") as written:
+                    (write_page if suffix == ".html" else write_lines)(spans, written)
     except OSError as error:
         raise QueryError(f"cannot write {arguments.file}: {error.strerror}") from error
-    traces = spans["trace_id"].n_unique()
     if arguments.json:
         told = {"file": str(arguments.file), "traces": traces, "spans": spans.height}
         print_json({**told, **others})
