@@ -118,6 +118,10 @@ class Inference:
         self, exchange: Exchange, asked: Asked, *, is_auxiliary: bool
     ) -> tuple[Trace, Sight]:
         known = self._traces.known(asked.scope)
+        above = self._traces.of_parent(asked.scope) if known is None else None
+        if above is not None:
+            sight = look(asked, above.threads, above.phrases)
+            known = above if sight.is_started else None
         threads, phrases = self._traces.indexes(known, asked.scope)
         sight = Sight() if is_auxiliary and known else look(asked, threads, phrases)
         trace = known or sight.trace or self._traces.near(asked, is_auxiliary=is_auxiliary)

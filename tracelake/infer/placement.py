@@ -96,6 +96,11 @@ class Sight:
     link: Link | None = None
 
     @property
+    def is_started(self) -> bool:
+        """Whether an earlier call is seen to have started the conversation, for the first time."""
+        return self.same is None and self.link is not None and self.link.kind in ("tool", "flow")
+
+    @property
     def trace(self) -> Trace | None:
         """The trace that the content points to."""
         if self.match is not None:

@@ -38,6 +38,7 @@ class Scope:
         source: What the key rests on: recorded, run, trace_header, traceparent, session, process.
         aliases: Further ids of the same run, kept for joining with other telemetry.
         process: Key of the client process, None where unknown.
+        pid: Its number, `parent_pid` that of the process that started it; None where unknown.
         connection: Key of the client connection, None where unknown.
         host: Address of the client.
         agent_key: Id of the agent or thread, from a header.
@@ -52,6 +53,8 @@ class Scope:
     run_id: str | None = None
     aliases: tuple[tuple[str, str], ...] = ()
     process: str | None = None
+    pid: int | None = None
+    parent_pid: int | None = None
     connection: str | None = None
     host: str | None = None
     agent_key: str | None = None
@@ -98,6 +101,8 @@ def read_scope(exchange: Exchange, request: Request | None) -> Scope:
         run_id=exchange.run_id,
         aliases=tuple(aliases),
         process=process,
+        pid=client.get("pid"),
+        parent_pid=client.get("ppid"),
         connection=f"{host}:{port}" if host and port else None,
         host=str(host) if host else None,
         agent_key=agent_key,

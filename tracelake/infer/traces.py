@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tracelake.infer.lifecycle import FORGET_AFTER, IDLE_AFTER_ANSWER
 from tracelake.infer.names import program_name
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tracelake.infer.placement import Asked
     from tracelake.infer.scope import Scope
     from tracelake.model import Exchange
+
+_Key = TypeVar("_Key", str, "tuple[str | None, int]")
 
 #: A call that nothing else places joins the one trace of its client that was active so recently.
 GAP = timedelta(seconds=30)
@@ -39,6 +41,7 @@ class Traces:
         self._by_id: dict[str, Trace] = {}
         self._by_key: dict[str, Trace] = {}
         self._by_process: dict[str, Trace] = {}
+        self._by_pid: dict[tuple[str | None, int], Trace] = {}
         self._by_connection: dict[str, Trace] = {}
         self._pools: dict[str | None, tuple[ThreadIndex, PhraseIndex]] = {}
         self._pooled: defaultdict[str | None, list[Trace]] = defaultdict(list)
@@ -51,6 +54,15 @@ class Traces:
         if scope.key is not None:
             return self._by_key.get(scope.key)
         return self._by_connection.get(scope.connection or "")
+
+    def of_parent(self, scope: Scope) -> Trace | None:
+        """The live trace of the process that started the one of this scope, or None.
+
+        A program may start others that have nothing to do with it: their words must agree too.
+        """
+        if scope.source != "process" or scope.parent_pid is None:
+            return None
+        return self._by_pid.get((scope.host, scope.parent_pid))
 
     def root_of(self, trace_id: str) -> str | None:
         """Span id of the root agent of a live trace, None while it has none."""
@@ -116,6 +128,8 @@ class Traces:
         if scope.process is not None:
             trace.processes.add(scope.process)
             self._by_process[scope.process] = trace
+        if scope.pid is not None:
+            self._by_pid[scope.host, scope.pid] = trace
         if scope.connection is not None:
             self._by_connection[scope.connection] = trace
 
@@ -146,9 +160,9 @@ class Traces:
             del self._by_id[trace.trace_id]
             self._by_key.pop(trace.scope_key or "", None)
         gone = set(map(id, old))
-        for kept in (self._by_process, self._by_connection):
-            for key in [key for key, trace in kept.items() if id(trace) in gone]:
-                del kept[key]
+        _drop(self._by_process, gone)
+        _drop(self._by_pid, gone)
+        _drop(self._by_connection, gone)
         for key, trace in list(self._by_connection.items()):
             if now - trace.last_activity >= CONNECTION_KEPT:
                 del self._by_connection[key]
@@ -158,3 +172,9 @@ class Traces:
                 self._pools.pop(host, None)
                 del self._pooled[host]
         return old
+
+
+def _drop(kept: dict[_Key, Trace], gone: set[int]) -> None:
+    """Leave out the traces of these identities."""
+    for key in [key for key, trace in kept.items() if id(trace) in gone]:
+        del kept[key]

@@ -166,3 +166,24 @@ def test_forgotten_traces_leave_no_memory_behind() -> None:
     assert inference.trace_of(call) is not None
     inference.idle(at(24 * 3600 * 1000))
     assert inference.trace_of(call) is None
+
+
+def test_a_sub_process_that_works_on_the_plan_of_its_parent_belongs_to_its_trace() -> None:
+    """A program that starts others for parts of its plan is one run; others are their own."""
+    script = Script()
+    plan = say("assistant", '["Paint the east wall in ochre", "Paint the west wall in white"]')
+    script.call(0, 100, [QUESTION], [plan])
+    parent = script.client
+    script.client = {**parent, "pid": 8, "ppid": parent["pid"], "started": 101}
+    child = script.call(
+        200, 300, [say("user", "Paint the west wall in white")], system="You are a painter."
+    )
+    script.client = {**parent, "pid": 9, "ppid": parent["pid"], "started": 102}
+    stranger = script.call(
+        400, 500, [say("user", "Count the sheep on the hill.")], system="You are a shepherd."
+    )
+    spans = script.spans()
+    assert spans[child]["trace_id"] != spans[stranger]["trace_id"]
+    above = spans.above(spans.agent_of(child))
+    assert above is not None
+    assert above["name"] == "planner"
