@@ -38,6 +38,7 @@ _STALE = timedelta(seconds=60)
 _SUMMARY_MIN_CHARS = 40
 _SUMMARY_MIN_SHARE = 0.5
 _CONTEXT_SHARE = 0.8
+_TEXT_SHARE = 0.5
 #: A spawned agent begins soon after the call that names it.
 _CALLS_NAMING = 8
 
@@ -118,7 +119,8 @@ def _context(found: Sequence[Found]) -> set[int]:
     """Ids of the phrases that are handed on as context, not as the task.
 
     A whole answer is, and so are the parts of an answer that stands in the prompt with nearly all
-    of them; but a part that stands there more often than the others is the task.
+    of them and most of its text; but a part that stands there more often than the others is the
+    task. Of an answer that writes a call as text (`Action Input: {…}`) only the arguments do.
     """
     parts: dict[int, list[Found]] = {}
     context: set[int] = set()
@@ -128,8 +130,10 @@ def _context(found: Sequence[Found]) -> set[int]:
             parts.setdefault(id(f.phrase.call), []).append(f)
     for call_id, own in parts.items():
         whole.update(call_id for f in own if f.phrase.is_whole)
-        total = own[0].phrase.call.answer_parts
-        is_all = call_id in whole or (total > 1 and len(own) >= _CONTEXT_SHARE * total)
+        call = own[0].phrase.call
+        has_parts = call.answer_parts > 1 and len(own) >= _CONTEXT_SHARE * call.answer_parts
+        said = sum(f.phrase.characters for f in own)
+        is_all = call_id in whole or (has_parts and said >= _TEXT_SHARE * call.answer_characters)
         fewest = min(len(f.places) for f in own)
         context.update(id(f.phrase) for f in own if is_all and len(f.places) == fewest)
     return context

@@ -400,3 +400,22 @@ def test_a_last_answer_without_tools_is_the_same_agents() -> None:
     spans = script.spans()
     assert {spans[call]["parent_id"] for call in (first, second, last)} == {spans.root["span_id"]}
     assert [tool["status"] for tool in spans.of("tool")] == ["error", "error"]
+
+
+def test_a_call_that_is_written_as_text_delegates() -> None:
+    """Thought, action and arguments in plain text: the arguments start the other agent."""
+    script = Script()
+    thought = (
+        "Thought: somebody else writes better titles than I do, so I had better ask.\n"
+        "Action: Delegate work to coworker\n"
+        'Action Input: {"task": "Write a title for the figure.", "context": "It grew by four."}'
+    )
+    script.call(0, 100, [QUESTION], [say("assistant", thought)])
+    prompt = "Current task: Write a title for the figure.\nYour context:\nIt grew by four."
+    writer = script.call(
+        110, 200, [say("user", prompt)], [say("assistant", "Growth")], system="You are the writer."
+    )
+    spans = script.spans()
+    above = spans.above(spans.agent_of(writer))
+    assert above is not None
+    assert above["name"] == "planner"
