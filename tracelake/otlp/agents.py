@@ -20,6 +20,7 @@ _ANSWERED: Final = (*names.FIELDS["output_messages"], *names.FIELDS["output"])
 #: What frameworks write around a task or an answer.
 _AROUND: Final = ("outputs", "inputs", "output", "input", "raw", "task", "kwargs")
 _DEPTH_MAX: Final = 4
+_NOTHING: Final = (None, "", "null", {}, [])
 
 
 def runs_as(span: OtlpSpan, kind: Kind) -> str | None:
@@ -77,7 +78,7 @@ def agent_columns(
         told = last_word(whole, "user" if column == "task" else "assistant")
         if told is not None and told != whole and field in fields:
             rest[field] = whole
-        columns[column] = told or said or (plain(whole) if parsed(whole) else None)
+        columns[column] = told or said or (plain(whole) if parsed(whole) not in _NOTHING else None)
     return columns
 
 
@@ -94,7 +95,7 @@ def last_word(value: Any, role: str, depth: int = 0) -> str | None:
     """
     value = parsed(value)
     if isinstance(value, str):
-        return value or None
+        return value if value not in {"", "null"} else None
     if isinstance(value, dict):
         value = cast("dict[str, Any]", value)
         for key in _AROUND:

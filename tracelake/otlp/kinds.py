@@ -45,13 +45,14 @@ _OPERATIONS: Final[dict[str, Kind]] = {
 
 _TRACELOOP_CREWAI: Final = "opentelemetry.instrumentation.crewai"
 
-#: Names of spans whose attributes tell another kind, by scope: LlamaIndex's agents are chains by
-#: its instrumentation, and what it prepares for a model is a call of it.
+#: Names of spans whose attributes tell another kind, by scope: agents of LlamaIndex and Haystack
+#: are chains by their instrumentations, and what LlamaIndex prepares for a model is a call of it.
 KINDS_BY_NAME: Final[dict[str, tuple[tuple[re.Pattern[str], Kind], ...]]] = {
     "openinference.instrumentation.llama_index": (
         (re.compile(r"\w+(Agent|AgentWorkflow)\.run\Z"), "agent"),
         (re.compile(r"\w+\._prepare_chat_with_tools\Z"), "chain"),
-    )
+    ),
+    "openinference.instrumentation.haystack": ((re.compile(r"\w*Agent\.run\Z"), "agent"),),
 }
 
 #: The first rule whose attribute is there decides.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: What callbacks of LangChain write around the result of a tool.
 _AROUND_RESULT: Final = frozenset({"output", "kwargs"})
 #: What others write around arguments that have names.
-_AROUND_ARGUMENTS: Final = frozenset({"args", "kwargs"})
+_AROUND_ARGUMENTS: Final = frozenset({"args", "kwargs", "sanitize_inputs_outputs"})
 #: Span events that hold the arguments and the result of a tool, as Strands writes them.
 _GIVEN, _RETURNED = "gen_ai.tool.message", "gen_ai.choice"
 
