@@ -22,6 +22,7 @@ from tracelake.infer.corrections import link_late, remember_unlinked, separate
 from tracelake.infer.held import PREPARING, HeldCalls
 from tracelake.infer.identity import Personas
 from tracelake.infer.placement import Asked, Placement, Sight, look, place
+from tracelake.infer.retelling import opening_of
 from tracelake.infer.scope import read_scope
 from tracelake.infer.state import Call, Evidence, Thread
 from tracelake.infer.threads import core_atoms
@@ -137,8 +138,9 @@ class Inference:
         agent, told = self._agent_for(exchange, asked, trace, placement)
         thread = placement.thread
         if thread is None:
-            thread = Thread(exchange.span_id, agent)
-            thread.beside = [t for t in agent.threads[-_BESIDE_KEPT:] if not t.is_at_rest]
+            thread = Thread(exchange.span_id, agent, opening_of(asked.core))
+            if placement.evidence.source != "retelling":
+                thread.beside = [t for t in agent.threads[-_BESIDE_KEPT:] if not t.is_at_rest]
         if thread not in agent.threads[-4:] and thread not in agent.threads:
             agent.threads.append(thread)
         thread.agent = agent

@@ -21,6 +21,7 @@ from tracelake.infer.delegation import (
 from tracelake.infer.identity import is_same_persona, is_same_speaker
 from tracelake.infer.lifecycle import is_busy
 from tracelake.infer.names import name_from_tool, says_whom
+from tracelake.infer.retelling import retold_agent
 from tracelake.infer.state import Evidence
 from tracelake.infer.tree import depth_of, top_level_agents
 
@@ -185,6 +186,9 @@ def place(asked: Asked, trace: Trace, sight: Sight) -> Placement:
         return _go_on(link)
     if same is not None and not _is_fresh_delegation(link, same):
         return _repeat(same)
+    retold = retold_agent(asked, trace)
+    if retold is not None:
+        return Placement(Evidence("retelling", 0.7), retold)
     return _by_header(asked, trace, link) or _start(asked, trace, link)
 
 

@@ -100,6 +100,8 @@ class Thread:
 
     thread_id: str
     agent: Agent
+    #: The beginning of its first message.
+    opening: str = ""
     #: Agents that have spoken in it, in order of appearance.
     speakers: list[Agent] = field(default_factory=list["Agent"])
     calls: list[Call] = field(default_factory=list[Call])

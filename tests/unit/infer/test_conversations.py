@@ -139,3 +139,31 @@ def test_tasks_are_found_in_answers_of_any_form(answer: str) -> None:
     """Markup, labels and code around a task do not hide it."""
     parts = [text for text, is_whole in phrases_of(answer) if not is_whole]
     assert "Measure the depth of the harbour" in [part.strip() for part in parts]
+
+
+def test_a_summary_of_the_history_in_a_new_conversation_is_the_same_agents() -> None:
+    """A program shortens its history in the midst of a task; nobody else is made up for that."""
+    script = Script()
+    tools = [{"name": "read_part"}]
+    one, two = use("c1", "read_part", n=1), use("c2", "read_part", n=2)
+    history = [QUESTION, one, got("c1", "The ferry is told of.")]
+    script.call(0, 100, [QUESTION], [one], tools=tools)
+    script.call(110, 200, history, [two], tools=tools)
+    retold = f"Summarize the messages:\n<messages>Human: {QUESTION.text}\nAI: …</messages>"
+    summary = say("assistant", "The first part tells of the ferry to the islands.")
+    script.call(210, 300, [say("user", retold)], [summary], system="")
+    shortened = [say("user", f"So far: {summary.text}"), two, got("c2", "The end.")]
+    script.call(310, 400, shortened, [say("assistant", "By ferry.")], tools=tools)
+    spans = script.spans()
+    assert [agent["name"] for agent in spans.of("agent")] == ["planner"]
+    assert [tool["status"] for tool in spans.of("tool")] == ["ok", "ok"]
+    assert len({json.loads(c["attributes"])["thread"] for c in spans.of("llm")}) == 2
+
+
+def test_a_summary_of_one_answer_is_another_agents() -> None:
+    """What one agent found is summed up by the next, which is told the question too."""
+    script = Script()
+    script.call(0, 100, [QUESTION], [say("assistant", "Twice a week by the ferry.")])
+    asked = f"Summarize for the user.\nQuestion: {QUESTION.text}\nFound: Twice a week by the ferry."
+    script.call(110, 200, [say("user", asked)], [say("assistant", "Ferry.")], system="")
+    assert len([a for a in script.spans().of("agent") if a["role"] == "agent"]) == 2
