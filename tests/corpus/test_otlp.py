@@ -60,7 +60,7 @@ EXPECTED: dict[str, Expected] = {
     "genai2_sdk_event": Expected(15, 1360, 1880, 0, 3),
     "genai2_sdk_span": Expected(15, 1360, 1880, 0, 3),
     "langfuse_sdk": Expected(2, 120, 120, 1, 1, frozenset({"boss", "weather-agent"})),
-    "logfire": Expected(23, 1860, 2100, 2, 2, frozenset({"lf_agent"}), silent=2),
+    "logfire": Expected(17, 1600, 2100, 2, 2, frozenset({"lf_agent"})),
     "long_oi": Expected(2, 240, 240, 0, 0),
     "oi_langgraph": Expected(
         12, 980, 1240, 8, 2, frozenset({"supervisor", "weather_expert", "claude_expert"})

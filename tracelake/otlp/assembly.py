@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tracelake.model import derived_id
 from tracelake.otlp.delegation import promote_graphs, settle_agents
-from tracelake.otlp.duplicates import Answers, better, nested, retold
+from tracelake.otlp.duplicates import Answers, Streams, better, copies, nested
 from tracelake.otlp.nodes import Node, Trace, name_agents, remember, sender, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tracelake.otlp.duplicates import Placed
     from tracelake.otlp.nodes import JsonEvent
 
 #: Which of several spans without a parent is the root, best first.
@@ -81,6 +82,7 @@ class Assembly:
         self._recorded: Recorded = recorded or NothingRecorded()
         self._traces: OrderedDict[str, Trace] = OrderedDict()
         self._answers = Answers()
+        self._streams = Streams()
         self._spans = 0
 
     def add(self, events: Iterable[JsonEvent], *, now_s: float) -> list[JsonEvent]:
@@ -189,8 +191,9 @@ class Assembly:
             if node.kind != "llm" or node.duplicate_of is not None:
                 continue
             about: dict[str, Any] = (node.event or {})["data"]["attributes"]
-            if about.get("retold"):
-                trace.retold.append(node)
+            if stream := self._streams.pair(trace, node):
+                yield from _mark_retold(*stream)
+            if about.get("retold") or node.duplicate_of is not None:
                 continue
             response_id = about.get("response_id")
             other = self._answers.other(response_id, trace, node) if response_id else None
@@ -205,8 +208,6 @@ class Assembly:
             kept, copy = better((trace, node), pair)
             copy[1].duplicate_of = kept[1].span_id
             yield from tell(copy[0], copy[1], {"duplicate_of": kept[1].span_id})
-        if any(node.kind == "llm" for node in nodes):
-            yield from _mark_retold(trace)
 
     def _forget(self, now_s: float) -> None:
         while self._traces:
@@ -219,13 +220,11 @@ class Assembly:
             self._spans -= len(oldest.nodes)
 
 
-def _mark_retold(trace: Trace) -> Iterator[JsonEvent]:
-    """Mark calls whose stream another span tells whole."""
-    for node in trace.retold:
-        for copy in retold(trace, node):
-            if copy.duplicate_of != node.span_id:
-                copy.duplicate_of = node.span_id
-                yield from tell(trace, copy, {"duplicate_of": node.span_id})
+def _mark_retold(told: Placed, call: Placed) -> Iterator[JsonEvent]:
+    """Mark a call whose stream another span tells whole."""
+    for trace, copy in copies(call):
+        copy.duplicate_of = told[1].span_id
+        yield from tell(trace, copy, {"duplicate_of": copy.duplicate_of})
 
 
 def _take_back_adopted(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:

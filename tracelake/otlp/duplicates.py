@@ -11,14 +11,23 @@ from collections import OrderedDict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracelake.otlp.nodes import Node, Trace
 
     Placed = tuple[Trace, Node]
 
 _KEPT_MAX: Final = 50_000
-#: How much earlier than its call a stream may seem to open: clocks are read one after the other.
-_STREAM_OPENS: Final = timedelta(milliseconds=50)
+#: Streams of which only one half has come, by their messages, and of the same messages.
+_STREAMS_MAX: Final = 5_000
+_HALVES_MAX: Final = 50
+#: Scopes that tell a stream at its end, in a span of its own.
+_TOLD_AT_END: Final = "logfire."
+#: How long after its call was answered a program may begin to read the stream.
+_STREAM_OPENS: Final = timedelta(seconds=10)
 
 
 class Answers:
@@ -80,27 +89,70 @@ def _calls_below(trace: Trace, node: Node) -> list[Node]:
     return [child for child in below if child.kind == "llm"]
 
 
-def retold(trace: Trace, node: Node) -> list[Node]:
-    """The copies of a call whose stream a later span tells whole: Logfire's, and the SDK's in it.
+class Streams:
+    """Calls whose stream another span tells whole at its end, as Logfire does, of all traces.
 
-    That call has the same model and parent, counts of its own in no copy but the SDK's, and is the
-    last one to begin before the stream did.
+    Both hold the same messages; the span may stand in a trace of its own.
     """
-    calls = [
-        call
-        for call in map(trace.nodes.__getitem__, trace.children.get(node.sent_parent or "", ()))
-        if call.kind == "llm"
-        and call is not node
-        and call.tokens == (None, None)
-        and call.start <= node.start + _STREAM_OPENS
-        and is_told_twice(call, node)
-        and (call.duplicate_of in {None, node.span_id} or _is_below(trace, call.duplicate_of, call))
+
+    def __init__(self) -> None:
+        self._begun: OrderedDict[int, list[Placed]] = OrderedDict()
+        self._told: OrderedDict[int, list[Placed]] = OrderedDict()
+
+    def pair(self, trace: Trace, node: Node) -> tuple[Placed, Placed] | None:
+        """The span that tells a stream and the call that began it, once both are there.
+
+        Args:
+            trace: The trace of the span.
+            node: A new model call, with its event.
+        """
+        data = (node.event or {})["data"]
+        about = data["attributes"]
+        if not str(about.get("scope", "")).startswith(_TOLD_AT_END):
+            return None
+        key = hash(orjson.dumps([about["scope"], data.get("messages")], default=str))
+        placed = (trace, node)
+        if about.get("retold"):
+            call = _take_nearest(self._begun.get(key, []), placed, lambda call: (call, placed))
+            if call is None:
+                _hold(self._told, key, placed)
+            return None if call is None else (placed, call)
+        if node.tokens != (None, None) or data.get("response") or data["status"] == "error":
+            return None
+        told = _take_nearest(self._told.get(key, []), placed, lambda told: (placed, told))
+        if told is None:
+            _hold(self._begun, key, placed)
+        return None if told is None else (told, placed)
+
+
+def copies(call: Placed) -> list[Placed]:
+    """A call that is told again, and the SDK's copy inside of it."""
+    trace, node = call
+    return [call, *((trace, inner) for inner in _calls_below(trace, node))]
+
+
+def _hold(held: OrderedDict[int, list[Placed]], key: int, placed: Placed) -> None:
+    halves = held.setdefault(key, [])
+    halves.append(placed)
+    del halves[:-_HALVES_MAX]
+    if len(held) > _STREAMS_MAX:
+        held.popitem(last=False)
+
+
+def _take_nearest(
+    held: list[Placed], placed: Placed, ordered: Callable[[Placed], tuple[Placed, Placed]]
+) -> Placed | None:
+    """Take the other half of a stream out of those held: one that fits, nearest in time."""
+
+    def gap(other: Placed) -> timedelta:
+        call, told = ordered(other)
+        return abs(told[1].start - call[1].end)
+
+    fitting = [
+        other for other in held if is_told_twice(other[1], placed[1]) and gap(other) < _STREAM_OPENS
     ]
-    known = [call for call in calls if call.duplicate_of == node.span_id]
-    call = max(known or calls, key=lambda call: call.start, default=None)
-    return [] if call is None else [call, *_calls_below(trace, call)]
-
-
-def _is_below(trace: Trace, span_id: str | None, call: Node) -> bool:
-    node = trace.nodes.get(span_id or "")
-    return node is not None and node.parent_id == call.span_id
+    if not fitting:
+        return None
+    found = min(fitting, key=lambda other: (other[0] is not placed[0], gap(other)))
+    held.remove(found)
+    return found

@@ -62,8 +62,6 @@ class Trace:
     tops: list[Node] = field(default_factory=list[Node])
     root_id: str | None = None
     inferred_root: Node | None = None
-    #: Calls that tell again what others only began.
-    retold: list[Node] = field(default_factory=list[Node])
     is_telling: bool = False
     has_orphans: bool = False
     last_seen_s: float = 0.0

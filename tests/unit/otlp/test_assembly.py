@@ -50,13 +50,16 @@ class Relay:
 
 
 def assembled(
-    *batches: list[dict[str, Any]], settled: bool = False, recorded: Any = None
+    *batches: list[dict[str, Any]],
+    settled: bool = False,
+    recorded: Any = None,
+    scope: str = "tests",
 ) -> dict[str, Any]:
     """Spans by id as a reader sees them, after these batches."""
     assembly = Assembly(recorded)
     lines = b""
     for batch in batches:
-        spans = decode(as_json(*batch), "application/json").spans
+        spans = decode(as_json(*batch, scope=scope), "application/json").spans
         events = assembly.add(events_of(spans), now_s=0.0)
         lines += b"".join(map(encode_event, events))
     if settled:

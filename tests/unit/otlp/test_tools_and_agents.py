@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.otlp_bodies import START_NS, pairs, span, span_id
+from tests.otlp_bodies import START_NS, TRACE, pairs, span, span_id
 from tests.unit.otlp.test_assembly import CHAT, agent, assembled, usage
 from tests.unit.otlp.test_mapping import mapped
 
@@ -260,17 +260,19 @@ def test_an_agent_goes_below_the_tool_of_its_name_that_ran_meanwhile() -> None:
     assert (kept["parent_id"], kept["evidence"]) == (span_id(1), "recorded")
 
 
-def test_a_stream_that_is_told_at_its_end_counts_once() -> None:
+@pytest.mark.parametrize(("parent", "trace"), [(1, TRACE), (None, "1" * 32)])
+def test_a_stream_that_is_told_at_its_end_counts_once(parent: int | None, trace: str) -> None:
     """Logfire's span of the stream counts, with its own times; the other two are copies."""
     streamed = {**usage(5), "logfire.span_type": "log", "duration": 0.05}
     spans = [
-        span(2, parent=1, attributes=CHAT, end_ms=20),
+        span(2, parent=parent, attributes=CHAT, end_ms=20),
         span(3, parent=2, attributes=usage(5), end_ms=70),
-        span(4, parent=1, attributes=streamed, start_ms=75, end_ms=75),
+        span(4, parent=parent, trace=trace, attributes=streamed, start_ms=75, end_ms=75),
         span(1),
     ]
-    for batches in ([spans], [[one] for one in spans]):
-        found = assembled(*batches)
+    orders = ([spans], [[one] for one in spans], [[one] for one in reversed(spans)])
+    for batches in orders:
+        found = assembled(*batches, scope="logfire.openai")
         counted = [key for key, row in found.items() if row["kind"] == "llm"]
         counted = [key for key in counted if found[key]["duplicate_of"] is None]
         assert counted == [span_id(4)]
