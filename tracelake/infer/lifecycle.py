@@ -57,6 +57,7 @@ def end_unanswered(tool: ToolCall) -> list[JsonEvent]:
     """
     is_last = not tool.call.is_continued
     tool.status = "ok" if is_last else "cancelled"
+    tool.is_unanswered = True
     tool.end = tool.start
     tool.call.agent.awaiting.pop(tool.span_id, None)
     note = {"unanswered": True, "terminal": is_last}

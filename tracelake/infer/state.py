@@ -46,6 +46,8 @@ class ToolCall:
     evidence: Evidence
     end: datetime | None = None
     status: Status = "running"
+    #: Ended without a result, which may yet come.
+    is_unanswered: bool = False
     #: Name that its result gives the agent it started.
     given_name: str | None = None
     #: Agents that this call started.

@@ -97,7 +97,7 @@ def take_results(call: Call, previous: Call | None, new: Sequence[Atom]) -> list
         if tool is None:
             if call.trace.calls_in_flight > 1 and len(early) < _EARLY_KEPT:
                 early[atom.id] = (atom.text, atom.is_error, call.start)
-        elif tool.span_id in tool.call.agent.awaiting or tool.status == "cancelled":
+        elif tool.span_id in tool.call.agent.awaiting or tool.is_unanswered:
             evidence = Evidence("result_id", 1.0)
             text = atom.text or _named_media(new[place + 1 :])
             told += close_tool(tool, text, atom.is_error, call.start, evidence)
@@ -135,7 +135,9 @@ def close_tool(
     tool.evidence = evidence
     tool.call.agent.awaiting.pop(tool.span_id, None)
     note = {"duration_bound": "upper", "error_by": "pattern" if is_error is None else "flag"}
-    told = [events.tool_ended(tool, result, note)]
+    late = {"unanswered": False, "terminal": False} if tool.is_unanswered else {}
+    tool.is_unanswered = False
+    told = [events.tool_ended(tool, result, note | late)]
     told += link_by_told_id(tool, result)
     told += link_by_name(tool)
     told += link_by_result(tool, result)

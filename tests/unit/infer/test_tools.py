@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.corpus.infer_support import fold
 from tests.unit.infer.programs import (
     QUESTION,
     Script,
+    Spans,
     at,
     delegated,
     got,
@@ -193,3 +195,20 @@ def test_a_tool_that_the_provider_runs_itself_ends_in_the_same_answer() -> None:
     first = script.call(0, 10, [QUESTION], answer)
     tool = script.spans()[derived_id(first, "tool", 0)]
     assert (tool["status"], tool["result"]) == ("ok", "3 hits")
+
+
+def test_a_result_that_comes_after_the_agent_was_idle_for_long() -> None:
+    """A tool that ran longer than any agent is waited for still gets its result."""
+    script = Script()
+    ask = use("c1", "build", target="all")
+    script.call(0, 100, [QUESTION], [ask])
+    hour = 3600 * 1000
+    answered = [QUESTION, ask, got("c1", "Exit code 3")]
+    script.call(hour, hour + 100, answered, [say("assistant", "It failed.")])
+    inference = Inference()
+    events: list[dict[str, Any]] = []
+    for told in script.feed(inference):
+        events += [*told, *inference.idle(at(0.7 * hour))]
+    (tool,) = Spans(fold(events)).of("tool")
+    assert (tool["status"], tool["result"]) == ("error", "Exit code 3")
+    assert not json.loads(tool["attributes"])["unanswered"]
