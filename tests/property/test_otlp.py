@@ -48,6 +48,20 @@ NAMES = st.sampled_from(
         "output.value",
         "session.id",
         "agent.name",
+        "gen_ai.completion",
+        "langfuse.observation.type",
+        "langfuse.observation.input",
+        "langfuse.observation.completion_start_time",
+        "langsmith.metadata.lc_agent_name",
+        "langsmith.metadata.langgraph_checkpoint_ns",
+        "logfire.msg_template",
+        "logfire.span_type",
+        "duration",
+        "events",
+        "mlflow.spanType",
+        "mlflow.spanInputs",
+        "tool.parameters",
+        "input",
     ]
 )
 ODD: st.SearchStrategy[Any] = st.sampled_from(
@@ -72,9 +86,19 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
         [{"message": {"contents": [{"message_content": {"image": {"image": 1}}}, None]}}],
         [{"tool_calls": [1, {"function": 3}, {"tool_call": {"function": {}}}]}],
         [{"name": {}, "function": 1}, {"tool": {"json_schema": "["}}],
+        [{"text": 1}, {"toolUse": 1}, {"toolResult": {"content": [1]}}, {"reasoningContent": {}}],
+        [{"role": "user", "content": [{"toolUse": {}}, {"text": None}]}, {"type": []}],
+        [{"type": "reasoning", "summary": 3}, {"type": "function_call"}, {"type": "message"}],
+        {"output": {"type": "tool", "data": {"content": [{"text": 2}], "status": []}}},
+        {"input_str": 1, "inputs": 2, "kwargs": 3},
+        {"generations": [[{"generation_info": 1, "message": {"kwargs": {}, "id": []}}]]},
+        {"instructions": 1, "input": [[["a", "b"]]], "tools": [{"function": []}], "object": 1},
+        {"lc_agent_name": [], "langgraph_checkpoint_ns": "a|b", "blocks": [1], "output": {}},
+        [{"role": "tool", "content": {"function": 1}}],
+        {"total": 1, "input": 1, "output": [], "input_x": "y"},
     ]
 )
-KINDS = st.sampled_from(["LLM", "AGENT", "TOOL", "chat", "embeddings", "?"])
+KINDS = st.sampled_from(["LLM", "AGENT", "TOOL", "CHAIN", "chat", "embeddings", "?"])
 
 
 def _take(body: bytes, content_type: str, encoding: str) -> None:

@@ -198,7 +198,8 @@ def _read_message(item: dict[str, Any], role: str) -> list[Message]:
 
 def _is_plain(message: dict[str, Any]) -> bool:
     """Whether a message has nothing but a role and content, as nearly all have."""
-    return len(message) == 2 and message.get("role") in _ROLES
+    role = message.get("role")
+    return len(message) == 2 and isinstance(role, str) and role in _ROLES
 
 
 def parsed_content(content: Any) -> Any:

@@ -10,9 +10,12 @@ Shapes: LangChain (`{lc, id, kwargs}`, `{type: human, data}`, generations), Verc
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Message = dict[str, Any]
 
@@ -85,13 +88,13 @@ def chat_shape(item: Message) -> Message:
         named = str(cast("list[Any]", item["id"])[-1]).lower()
         ended = {"finish_reason": item["finish_reason"]} if "finish_reason" in item else {}
         item = {"role": _ROLES.get(named, named), **ended, **cast("Message", item["kwargs"])}
-    elif isinstance(item.get("data"), dict) and item.get("type") in _TYPES:
+    elif isinstance(item.get("data"), dict) and _is_one_of(item.get("type"), _TYPES):
         item = {"role": item["type"], **cast("Message", item["data"])}
-    elif "role" not in item and "content" in item and item.get("type") in _TYPES:
+    elif "role" not in item and "content" in item and _is_one_of(item.get("type"), _TYPES):
         item = {**item, "role": item["type"]}
-    if item.get("role") in _ROLES:
+    if _is_one_of(item.get("role"), _ROLES):
         item = {**item, "role": _ROLES[item["role"]]}
-    if item.get("type") in _ITEMS and "role" not in item:
+    if _is_one_of(item.get("type"), _ITEMS) and "role" not in item:
         return _of_item(item)
     content = _named_parts(item.get("content"))
     if content is not None:
@@ -111,6 +114,11 @@ def calls_in(value: Any) -> list[Message]:
     """Tool calls of Vercel's `ai.response.toolCalls`."""
     calls = cast("list[Any]", value) if isinstance(value, list) else []
     return [_part({"type": "tool-call", **call}) for call in calls if isinstance(call, dict)]
+
+
+def _is_one_of(value: Any, known: Collection[str]) -> bool:
+    """Whether a value, whatever it is, is one of these texts."""
+    return isinstance(value, str) and value in known
 
 
 def _of_item(item: Message) -> Message:
