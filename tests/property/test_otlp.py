@@ -151,7 +151,7 @@ def test_json_of_any_shape(value: Any, where: str) -> None:
     _take(json.dumps(document).encode(), "application/json", "")
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(st.dictionaries(NAMES, ODD | ODD.map(json.dumps) | KINDS, max_size=6), KINDS)
 def test_known_attributes_with_unexpected_values(attributes: dict[str, Any], kind: str) -> None:
     """Conventions are broken by their senders; a span is kept all the same."""

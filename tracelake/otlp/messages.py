@@ -188,7 +188,11 @@ def _read_message(item: dict[str, Any], role: str) -> list[Message]:
     if role == "tool" and "tool_call_id" not in message and item.get("id"):
         message["tool_call_id"] = item["id"]
     calls = parsed(item.get("tool_calls"))
-    calls = [_tool_call(call) for call in calls if isinstance(call, dict)] if calls else []
+    calls = (
+        [_tool_call(call) for call in calls if isinstance(call, dict)]
+        if isinstance(calls, list)
+        else []
+    )
     if calls:
         message["tool_calls"] = calls
     if isinstance(inner, dict) is False and not calls and message["content"] is None:

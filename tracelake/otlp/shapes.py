@@ -84,7 +84,7 @@ def chat_shape(item: Message) -> Message:
         about = cast("Message", about) if isinstance(about, dict) else outer
         if why := outer.get("finish_reason") or about.get("finish_reason"):
             item = {**item, "finish_reason": why}
-    if isinstance(item.get("kwargs"), dict) and isinstance(item.get("id"), list):
+    if isinstance(item.get("kwargs"), dict) and isinstance(item.get("id"), list) and item["id"]:
         named = str(cast("list[Any]", item["id"])[-1]).lower()
         ended = {"finish_reason": item["finish_reason"]} if "finish_reason" in item else {}
         item = {"role": _ROLES.get(named, named), **ended, **cast("Message", item["kwargs"])}
@@ -128,7 +128,8 @@ def _of_item(item: Message) -> Message:
         return {"role": "tool", "tool_call_id": call_id, "content": item.get("output")}
     if item["type"] == "function_call":
         return {"role": "assistant", "content": None, "tool_calls": [{**item, "id": call_id}]}
-    thoughts = cast("list[Any]", item.get("summary") or item.get("content") or [])
+    told = item.get("summary") or item.get("content")
+    thoughts = cast("list[Any]", told) if isinstance(told, list) else []
     parts = [{"type": "reasoning", "content": t.get("text")} for t in thoughts if _is_text(t)]
     return {"role": "assistant", "parts": parts}
 
