@@ -15,7 +15,7 @@ from app import conversations, service
 from tracelake.errors import TraceLakeError
 from tracelake.ingest import collector
 from tracelake.ingest.recover import exchange_of_row
-from tracelake.replay.answer import read_whole
+from tracelake.replay.answer import calls_in, read_whole, with_text
 from tracelake.replay.checkpoints import Checkpoint, checkpoints_of
 from tracelake.replay.checkpoints import remove_checkpoint as drop_checkpoint
 from tracelake.replay.checkpoints import set_checkpoint as keep_checkpoint
@@ -60,6 +60,15 @@ class Recorded:
     text: str
     answer: str
     request: str
+
+    @property
+    def calls(self) -> list[str]:
+        """Names of the tools that the answer calls."""
+        return calls_in(json.loads(self.answer)) if self.answer else []
+
+    def saying(self, text: str) -> str:
+        """The answer as a whole body that says this and calls what it called, JSON text."""
+        return _pretty(with_text(json.loads(self.answer), text))
 
 
 def plan(request: ForkRequest) -> ForkPlan:

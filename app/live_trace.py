@@ -37,14 +37,15 @@ class LiveTrace:
         trace_id: The trace.
         epoch: Names this graph's life; positions and sequence numbers of another are void.
         touched: When somebody last asked for it, by the hub's clock.
-        changed: When news of it last came, by `time.monotonic`.
+        changed: When news of it last came, by `time.monotonic`; before any, when it was first
+            looked at, since nobody knows yet whether it waits.
     """
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
         self.epoch = uuid.uuid4().hex[:12]
         self.touched = 0.0
-        self.changed = 0.0
+        self.changed = time.monotonic()
         self._graph = GraphBuilder(trace_id, stack_after=STACK_AFTER)
         self._spans: dict[str, FoldedSpan | dict[str, Any]] = {}
         self._early: list[Mapping[str, Any]] | None = []  # events that came before `load` was done

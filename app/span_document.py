@@ -61,9 +61,56 @@ def read_document(lake: Lake, trace_id: str, span_id: str) -> dict[str, Any] | N
             earlier = _parsed(messages[0])
     except NotInLake:
         return None
+    document = span_document(_read(span), earlier=earlier if isinstance(earlier, list) else None)
+    return {**document, **_work(lake, span)} if span["kind"] == "agent" else document
+
+
+def _read(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its JSON columns parsed."""
     columns = {c.name for c in SPANS.columns if c.dtype == "json"}
-    parsed = {name: _parsed(value) if name in columns else value for name, value in span.items()}
-    return span_document(parsed, earlier=earlier if isinstance(earlier, list) else None)
+    return {name: _parsed(value) if name in columns else value for name, value in row.items()}
+
+
+def _work(lake: Lake, agent: Mapping[str, Any]) -> dict[str, Any]:
+    """What an agent was asked and answered, and what it took: of its own calls."""
+    names = ["span_id", "parent_id", "kind", "status", "auxiliary", "duplicate_of", "cost_usd"]
+    names += ["tokens_input", "tokens_output", "start_time"]
+    spans = lake.trace(agent["trace_id"], columns=names)
+    own = [s for s in spans.rows(named=True) if s["parent_id"] == agent["span_id"]]
+    own = [s for s in own if not (s["auxiliary"] or s["duplicate_of"])]
+    calls = [s for s in own if s["kind"] == "llm"]
+    if not calls:
+        return {}
+    ends = [calls[0]["span_id"], calls[-1]["span_id"]]
+    rows = lake.trace(agent["trace_id"], span_ids=ends).rows(named=True)
+    first, last = (_read(next(r for r in rows if r["span_id"] == end)) for end in ends)
+    costs = [s["cost_usd"] for s in calls if s["cost_usd"] is not None]
+    tools = sum(s["kind"] == "tool" for s in own)
+    failed = sum(s["status"] == "error" for s in own)
+    facts = [
+        *_facts(agent),
+        ("Calls", str(len(calls)), "Calls of models that this agent made"),
+        ("Tools", str(tools), "Calls of tools that this agent made"),
+        _exactly("Tokens in", [s["tokens_input"] for s in calls]),
+        _exactly("Tokens out", [s["tokens_output"] for s in calls]),
+        ("Cost", text.cost(sum(costs) if costs else None), "US dollars, of its own calls"),
+        *([("Errors", str(failed), "Own calls that failed")] if failed else []),
+    ]
+    return {
+        "facts": [list(fact) for fact in facts],
+        "turns": _turns(first, _api(first), None),
+        "answer": _answer(last, _api(last)),
+    }
+
+
+def _exactly(label: str, numbers: Sequence[int | None]) -> tuple[str, str, str]:
+    known = [number for number in numbers if number is not None]
+    return label, _exact(sum(known) if known else None), "Of its own calls"
+
+
+def _api(span: Mapping[str, Any]) -> str:
+    attributes: dict[str, Any] = span.get("attributes") or {}
+    return attributes.get("api") or ("messages" if span.get("provider") == "anthropic" else "chat")
 
 
 def span_document(
@@ -79,8 +126,7 @@ def span_document(
         `{id, kind, role, title, agent, status, error, facts, evidence, turns, answer, tools, body,
         endpoint, parameters, result, span}`; what a span does not have is None or empty.
     """
-    attributes: dict[str, Any] = span.get("attributes") or {}
-    api = attributes.get("api") or ("messages" if span.get("provider") == "anthropic" else "chat")
+    api = _api(span)
     is_call = span.get("kind") == "llm"
     return {
         "id": span["span_id"],

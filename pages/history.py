@@ -79,12 +79,8 @@ def render_list(wanted: filters.TraceFilter, *, total: int) -> None:
             horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
         ),
     )
-    with (
-        table,
-        st.container(
-            horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-        ),
-    ):
+    # at the left: the table's own tools appear above its right end
+    with table, st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Click a row to look inside; tick rows to export only them.", width="content")
         order = filters.render_order()
     number_of_pages = max(1, -(-total // PAGE_ROWS))

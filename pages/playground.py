@@ -79,6 +79,8 @@ def find_bench() -> workbench.Workbench | None:
             st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             navigation.render_link("playground", "Start from scratch", icon=":material/add:")
             return None
+    if span_id:
+        st.warning("This link names a span and no trace, so there is nothing to open.")
     return workbench.of_scratch(scratch_format())
 
 

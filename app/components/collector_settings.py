@@ -59,8 +59,10 @@ def render_settings() -> None:
             placeholder="for good",
             help="Older traces are deleted for good, within the hour. Empty keeps everything.",
         )
+        said = st.container()  # above the button, where it is in sight
         if st.form_submit_button("Save", icon=":material/save:"):
-            _save(anthropic, openai, upstreams, redact, days)
+            with said:
+                _save(anthropic, openai, upstreams, redact, days)
     _render_pending()
 
 

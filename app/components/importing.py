@@ -36,6 +36,7 @@ def render_import() -> None:
             "OpenTelemetry as JSON, or Anton's own logs and database. Opening a file again changes "
             "nothing."
         )
+        said = st.container()  # below the files it would be cut off
         files = st.file_uploader(
             "Files",
             type=list(imports.SUFFIXES),
@@ -44,7 +45,8 @@ def render_import() -> None:
             label_visibility="collapsed",
         )
         if files:
-            _import(files)
+            with said:
+                _import(files)
 
 
 def _import(files: Sequence[UploadedFile]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import forks, state
+from app import data, forks, state
 from app.components import press, text
 from app.components.replay_checkpoints import OPENED, render_checkpoints
-from tracelake.errors import TraceLakeError
+from tracelake.errors import NotInLake, TraceLakeError
 from tracelake.replay.fork import ForkRequest
 from tracelake.replay.session import Edit
 
@@ -33,6 +34,11 @@ def render_setup(trace_id: str) -> None:
     """The whole form for one trace."""
     listed = forks.steps(trace_id)
     if not listed:
+        try:
+            data.read_trace(trace_id)
+        except NotInLake:
+            st.warning("There is no such trace in this lake.")
+            return
         st.info("This trace has no model call that could be run again.")
         return
     left, right = st.columns([1.4, 1], gap="medium")
@@ -105,10 +111,24 @@ def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]
         key=state.replay_edit_key(str(span["span_id"]), what),
         label_visibility="collapsed",
     )
+    is_changed = typed != texts[what]
+    problem = None if is_changed else f"Change the {what.lower()} first, or choose Nothing."
+    if what == ANSWER and recorded.calls and _keeps_calls(recorded.calls):
+        what, typed = BODY, recorded.saying(typed)
     state.put(f"_replay_edit {span['span_id']}", (what, typed))
-    if typed == texts[what]:
-        return _as_edit(what, typed)[0], f"Change the {what.lower()} first, or choose Nothing."
-    return _as_edit(what, typed)
+    edit, wrong = _as_edit(what, typed)
+    return edit, wrong or problem
+
+
+def _keeps_calls(names: list[str]) -> bool:
+    """Whether an answer with another text still calls its tools; asked where it calls any."""
+    called = ", ".join(f"{name} ({count}x)" for name, count in Counter(names).items())
+    return st.toggle(
+        text.plain(f"Still calls {called}"),
+        value=True,
+        key="replay-keeps-calls",
+        help="Off: the answer is this text alone, and the agent ends its turn with it.",
+    )
 
 
 def _as_edit(what: str, typed: str) -> tuple[Edit | None, str | None]:
@@ -183,7 +203,12 @@ def _plan(request: ForkRequest, problem: str | None) -> None:
     }
     if plan.tools_kept:
         lines["Tools that give their recorded results"] = ", ".join(plan.tools_kept)
-    lines["Model calls"] = f"{text.count(plan.calls_recorded)} can be answered from the recording"
+    lines["Model calls"] = (
+        f"up to {text.count(plan.calls_recorded)} are answered from the recording; what the edit "
+        "changes goes to the provider, and costs"
+        if request.allow_live and request.edit is not None
+        else f"{text.count(plan.calls_recorded)} can be answered from the recording"
+    )
     _what_will_happen(lines, list(plan.warnings))
     if _start_button("Rerun from here", problem):
         _confirm(plan)
@@ -202,17 +227,15 @@ def _what_will_happen(lines: dict[str, str], warnings: list[str]) -> None:
 
 
 def _start_button(label: str, problem: str | None) -> bool:
+    # never disabled: a press right after the last key comes together with what was typed
     clicked = press.button(
-        label,
-        type="primary",
-        icon=":material/fork_right:",
-        disabled=problem is not None,
-        width="stretch",
-        key="replay-start",
+        label, type="primary", icon=":material/fork_right:", width="stretch", key="replay-start"
     )
-    if problem:
+    if problem and clicked:
+        st.warning(problem)
+    elif problem:
         st.caption(problem)
-    return clicked
+    return clicked and not problem
 
 
 def _converse(trace_id: str, span: dict[str, Any], edit: Edit | None, problem: str | None) -> None:

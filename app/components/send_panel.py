@@ -152,5 +152,8 @@ def _send(
     if not target.base_url:
         st.error("Say which base URL to send to.")
         return False
+    if bench.base.model and not bench.draft.model:
+        st.error("Say which model to ask.")
+        return False
     bench.test(target, variants)
     return True

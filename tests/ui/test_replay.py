@@ -48,11 +48,12 @@ def test_a_run_without_a_command_can_only_be_talked_through_after_an_edit(
     """What cannot be done is said, with the way to make it possible; the edit frees the button."""
     page = open_page("replay", trace="good", span="call")
     assert "`tracelake run -- CMD`" in page.info[0].value
-    assert _button(page, "Replay the conversation").disabled
+    _button(page, "Replay the conversation").click().run()
+    assert "Change the answer first" in page.warning[0].value
     answer = next(area for area in page.text_area if area.label == "Answer of this step")
     answer.set_value("Did something else.").run()
     assert not page.exception
-    assert not _button(page, "Replay the conversation").disabled
+    assert not page.warning
 
 
 def test_a_run_without_a_model_call_says_so(open_page: Callable[..., AppTest], lake: Lake) -> None:

@@ -16,7 +16,7 @@ from tracelake.wire.responses import ResponseStream
 from tracelake.wire.sse import parse_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tracelake.model import Exchange
     from tracelake.wire import Request
@@ -135,6 +135,44 @@ def edited_text(recorded: Exchange, request: Request, text: str) -> dict[str, An
         choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": "stop"}
         return {"id": "cmpl-edited", "object": "text_completion", **whole, "choices": [choice]}
     raise ConfigError(f"an answer of {request.api} cannot be edited as text: give the whole body")
+
+
+def calls_in(whole: Mapping[str, Any]) -> list[str]:
+    """Names of the tools that a whole answer calls, in order."""
+    blocks = [one for one in objects(whole.get("content")) if one.get("type") == "tool_use"]
+    items = [one for one in objects(whole.get("output")) if "call" in str(one.get("type"))]
+    first = next(iter(objects(whole.get("choices"))), {})
+    asked = objects(mapping(first.get("message")).get("tool_calls"))
+    functions = [mapping(call.get("function") or call.get("custom")) for call in asked]
+    return [str(one["name"]) for one in (*blocks, *items, *functions) if "name" in one]
+
+
+def with_text(whole: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """A whole answer that says this, and calls what it called."""
+    if "choices" in whole:
+        first, *others = objects(whole["choices"])
+        message = {**mapping(first.get("message")), "content": text}
+        return {**whole, "choices": [{**first, "message": message}, *others]}
+    if "output" in whole:
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        known = next((i for i in objects(whole["output"]) if i.get("type") == "message"), {})
+        head = {"id": known.get("id") or "msg_edited", "type": "message", "role": "assistant"}
+        said = {**head, "status": "completed", "content": [part]}
+        return {**whole, "output": _in_place(whole["output"], said)}
+    return {**whole, "content": _in_place(whole.get("content"), {"type": "text", "text": text})}
+
+
+def _in_place(items: Any, new: dict[str, Any]) -> list[dict[str, Any]]:
+    """The items with one in the place of those of its type, or before the first call."""
+    given = objects(items)
+    like = [number for number, one in enumerate(given) if one.get("type") == new["type"]]
+    calls = [number for number, one in enumerate(given) if "name" in one]
+    at = min(like or calls or [len(given)])
+    return [
+        *given[:at],
+        new,
+        *(one for one in given[at:] if one.get("type") != new["type"]),
+    ]
 
 
 def render(whole: dict[str, Any], request: Request) -> Rendered:

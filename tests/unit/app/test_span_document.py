@@ -113,3 +113,34 @@ def test_a_span_is_read_with_the_call_before_it(tmp_path: Path) -> None:
         assert [turn["resent"] for turn in document["turns"]] == [True, False]
         assert read_document(lake, "t", "none") is None
         assert read_document(lake, "none", "c1") is None
+
+
+def test_an_agent_tells_what_it_was_asked_answered_and_took(tmp_path: Path) -> None:
+    """Its own calls alone: the prompt of the first, the answer of the last, and their sums."""
+    with Lake(tmp_path / "lake") as lake:
+        at = {"trace_id": "t", "timestamp": START, "agent_name": "a"}
+        lake.append({"event_type": "agent_start", "span_id": "root", **at})
+        lake.append({"event_type": "agent_start", "span_id": "sub", "parent_id": "root", **at})
+        assert facts(read_document(lake, "t", "root") or {"facts": []}).keys() == {
+            "Latency", "Started (UTC)",
+        }  # fmt: skip
+        for number, parent in enumerate(("root", "sub", "root")):
+            said = {
+                "messages": [{"role": "user", "content": f"ask {number}"}],
+                "response": f"answer {number}",
+                "tokens": {"input": 10 + number, "output": 1},
+                "cost_usd": 0.5,
+            }
+            call = {"event_type": "llm_call", "span_id": f"c{number}", "parent_id": parent, **at}
+            lake.append({**call, "timestamp": START + timedelta(seconds=number), "data": said})
+        tool = {"event_type": "tool_call", "span_id": "tool", "parent_id": "root", **at}
+        lake.append({**tool, "data": {"tool_name": "grep", "error": "no such file"}})
+        document = read_document(lake, "t", "root")
+    assert document is not None
+    told = facts(document)
+    assert [told[name] for name in ("Calls", "Tools", "Tokens in", "Tokens out", "Errors")] == [
+        "2", "1", "22", "2", "1",
+    ]  # fmt: skip
+    assert told["Cost"] == "$1.00"
+    assert [turn["parts"][0]["text"] for turn in document["turns"]] == ["ask 0"]
+    assert document["answer"]["parts"][0]["text"] == "answer 2"

@@ -8,7 +8,14 @@ import pytest
 
 from tests.unit.replay.exchanges import chat, completion, exchange
 from tracelake.errors import ConfigError
-from tracelake.replay.answer import edited_text, parse_whole, read_whole, render
+from tracelake.replay.answer import (
+    calls_in,
+    edited_text,
+    parse_whole,
+    read_whole,
+    render,
+    with_text,
+)
 from tracelake.wire import read_request, read_response
 
 MESSAGES = {"model": "claude", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
@@ -120,6 +127,32 @@ def test_a_text_takes_the_place_of_all_that_was_said_and_called(api: str, *, str
     assert [atom.kind for atom in response.atoms] == ["text"]
     assert response.error is None
     assert response.response_id == whole["id"]
+
+
+@pytest.mark.parametrize("api", CASES)
+def test_another_text_leaves_the_calls_as_they_were(api: str) -> None:
+    """What was called stays, also where nothing was said before; the text is the new one."""
+    path, body, whole = CASES[api]
+    request = read_request(exchange(body, whole, path=path))
+    assert request is not None
+    for before in (whole, with_text(_silent(whole), "")):
+        edited = with_text(before, "Something else.")
+        response = read_response(exchange({}, edited, path=path), request)
+        assert response.text == "Something else."
+        assert calls_in(edited) == calls_in(whole)
+        asked = read_response(exchange({}, whole, path=path), request)
+        now, then = ([a for a in one.atoms if a.kind == "tool_call"] for one in (response, asked))
+        assert now == then
+
+
+def _silent(whole: dict[str, Any]) -> dict[str, Any]:
+    """An answer of calls alone, where the format has the text among them."""
+    kept = {
+        key: [one for one in whole[key] if one["type"] not in {"text", "message"}]
+        for key in ("content", "output")
+        if isinstance(whole.get(key), list)
+    }
+    return {**whole, **kept}
 
 
 def test_the_sdks_read_the_written_streams() -> None:

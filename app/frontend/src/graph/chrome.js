@@ -6,6 +6,7 @@ import { count, duration, money, took } from "../shared/format.js";
 const STATES = {
   connecting: ["connecting", "Opening the live connection"],
   live: ["live", "New spans appear as they happen"],
+  waiting: ["waiting", "Nothing of this run is in the lake yet"],
   reconnecting: ["reconnecting", "The live connection broke and is being opened again"],
   unreachable: ["polling", "No live connection can be had: the page asks for news instead"],
   done: ["done", "The run has ended"],
@@ -16,8 +17,8 @@ const STATES = {
 const EMPTY = {
   connecting: "Opening the run…",
   reconnecting: "Opening the run again…",
-  live: "Waiting for the first span…",
-  unreachable: "Waiting for the first span…",
+  waiting: "Nothing of this run is in the lake yet. It appears here with its first span.",
+  unreachable: "Nothing of this run is in the lake yet. It appears here with its first span.",
 };
 const KEYS = [
   ["/", "find"], ["j k", "next, previous"], ["e", "next error"], ["Esc", "deselect"],

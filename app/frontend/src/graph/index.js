@@ -224,7 +224,9 @@ class LiveGraph {
     this.ticker.show(!over && Boolean(this.epoch));
     this.parts.follow.hidden = over && Boolean(this.epoch);
     const settled = over && (this.state === "live" || this.state === "unreachable");
-    showState(this.parts, settled ? (this.status === "error" ? "failed" : "done") : this.state);
+    const waits = this.state === "live" && this.view.cy.nodes().empty();
+    const running = waits ? "waiting" : this.state;
+    showState(this.parts, settled ? (this.status === "error" ? "failed" : "done") : running);
   }
 
   selected(id) {
@@ -243,7 +245,9 @@ class LiveGraph {
 
   /** Take the document of a span in; of one left meanwhile, nothing. */
   read(id, document) {
-    if (document && id === this.current?.replace(ANSWER, "")) this.detail.show(document, this.actions);
+    if (id !== this.current?.replace(ANSWER, "")) return;
+    if (document) this.detail.show(document, this.actions);
+    else if (this.view.cy.getElementById(this.current).empty()) this.detail.missing();
   }
 
   /** Ask for the chosen span. */
@@ -258,7 +262,7 @@ class LiveGraph {
     detail.hidden = sideGrip.hidden = !id;
     detail.style.width = `${kept.side * 100}%`;
     const node = id ? this.view.cy.getElementById(id) : null;
-    if (node?.nonempty()) this.detail.announce(node.data());
+    if (id) this.detail.announce(node.nonempty() ? node.data() : { span_id: id.replace(ANSWER, "") });
     if (opens && node?.nonempty()) this.view.reveal(node, { least: 0 });
     this.timeline.select(id);
     this.root.dataset.selected = id ?? "";

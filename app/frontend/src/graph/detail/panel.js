@@ -25,12 +25,27 @@ export class Detail {
       h(
         "div",
         { class: "tl-title" },
-        h("i", { class: `tl-kind ${node.type === "response" ? "llm" : node.type}` }),
-        h("h3", {}, node.label),
-        h("span", { class: `tl-status ${node.status}` }, node.status),
+        h("i", { class: `tl-kind ${node.type === "response" ? "llm" : (node.type ?? "")}` }),
+        h("h3", {}, node.label ?? ""),
+        node.status ? h("span", { class: `tl-status ${node.status}` }, node.status) : null,
+        this.closeButton(),
       ),
       h("p", { class: "tl-none tl-wait" }, "Reading…"),
     );
+  }
+
+  /** What was asked for is not there. */
+  missing() {
+    this.document = this.version = null;
+    this.root.replaceChildren(
+      h("div", { class: "tl-title" }, h("h3", {}, "No such span"), this.closeButton()),
+      h("p", { class: "tl-none" }, "This run has no span of that id yet. It is shown here once it has."),
+    );
+  }
+
+  closeButton() {
+    const close = { click: () => this.act("close") };
+    return h("button", { class: "tl-close", type: "button", title: "Close ( Esc )", "aria-label": "Close", on: close }, "×");
   }
 
   /** Show a document; the same one again leaves folds and scrolling alone. */
@@ -67,7 +82,7 @@ export class Detail {
         h("h3", { title: doc.title }, doc.title),
         h("span", { class: "tl-agent", title: doc.agent ?? "" }, doc.agent === doc.title ? "" : (doc.agent ?? "")),
         h("span", { class: `tl-status ${doc.status}` }, STATUS[doc.status] ?? doc.status),
-        h("button", { class: "tl-close", type: "button", title: "Close ( Esc )", "aria-label": "Close", on: { click: () => this.act("close") } }, "×"),
+        this.closeButton(),
       ),
       h(
         "div",
@@ -130,7 +145,7 @@ export class Detail {
       case "json":
         return [jsonBlock(whole(doc))];
       default:
-        return [h("p", { class: "tl-none" }, "An agent: its calls are in its lane.")];
+        return [h("p", { class: "tl-none" }, "Its calls are in its lane.")];
     }
   }
 }
@@ -139,6 +154,7 @@ function tabsOf(doc) {
   const names = [];
   if (doc.kind === "llm") names.push(["conversation", `Conversation ${doc.turns.length + (doc.answer ? 1 : 0)}`]);
   else if (doc.kind === "tool" || doc.parameters !== null || doc.result !== null) names.push(["result", "Call"]);
+  else if (doc.turns.length) names.push(["conversation", "Task and answer"]);
   else names.push(["about", "About"]);
   if (doc.tools.length) names.push(["tools", `Tools ${doc.tools.length}`]);
   if (doc.body) names.push(["request", "Request"]);
