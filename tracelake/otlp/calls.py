@@ -141,7 +141,8 @@ def _tools(reading: Reading) -> list[Any]:
         return found
     told = [fields.get(name) for name in ("input_messages", "request", "input")]
     for whole in (*told, reading.rest.get("response")):
-        if isinstance(whole, str) and ('"tools"' in whole or '"function"' in whole):
+        mark = '"tools"' if isinstance(whole, str) and whole.startswith("{") else '"function"'
+        if isinstance(whole, str) and mark in whole:
             found = read_tools(definitions_in(parsed(whole)))
             if found:
                 return found

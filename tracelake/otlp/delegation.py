@@ -77,7 +77,8 @@ def settle_agents(trace: Trace, nodes: list[Node]) -> list[JsonEvent]:
         nodes: The new spans.
     """
     told: list[JsonEvent] = []
-    above = (trace.nodes.get(node.sent_parent or "") for node in nodes)
+    parents = {node.sent_parent for node in nodes if node.sent_parent is not None}
+    above = map(trace.nodes.get, parents)
     concerned = {node.span_id: node for node in (*nodes, *above) if node is not None}
     for node in concerned.values():
         if node.kind != "agent" or node.agent is None:
