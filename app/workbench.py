@@ -172,6 +172,11 @@ class Workbench:
         self.revision += 1
         self._pieces.clear()
 
+    def take(self, draft: Draft) -> None:
+        """Go on from another draft, such as that of an earlier test."""
+        self.switch(draft.api)
+        self.replace(draft)
+
     def switch(self, wanted: DraftApi) -> None:
         """Take the draft to another format, or back to one that it came from.
 

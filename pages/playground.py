@@ -13,6 +13,7 @@ from app.components.follow_up import render_follow_up
 from app.components.send_panel import render_send, scratch_format
 from app.components.text_editor import after_edits
 from tracelake.errors import NotInLake, QueryError
+from tracelake.playground.draft import draft_of
 from tracelake.playground.record import as_span
 from tracelake.playground.snippets import as_curl, as_python
 
@@ -266,7 +267,17 @@ def render_tests(bench: workbench.Workbench, tests: list[dict[str, Any]]) -> Non
     picked = table.selection.rows
     number = min(picked[0], len(tests) - 1) if picked else len(tests) - 1
     test = tests[number]
-    st.markdown(f"**Test {number + 1}**")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Test {number + 1}**", width="content")
+        st.button(
+            "Edit its prompt",
+            icon=":material/edit:",
+            type="tertiary",
+            help="Put the prompt of this test into the editors",
+            on_click=after_edits(bench.take),
+            args=(draft_of(test),),
+            key=f"take-{test['span_id']}",
+        )
     original = bench.recorded_as(test["attributes"]["api"])
     if original is None:
         answers.render_answer(test)

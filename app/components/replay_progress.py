@@ -19,7 +19,7 @@ LEVELS: dict[str, tuple[str, str]] = {
     "volatile": ("blue", "the same but for ids, times and folders"),
     "fuzzy": ("orange", "nearly the same: look at the difference"),
     "edited": ("violet", "your edit"),
-    "live": ("red", "sent to the provider"),
+    "live": ("orange", "sent to the provider"),
     "refused": ("red", "no recording, and live calls are off"),
     "recorded": ("green", "a tool's recorded result"),
     "registered": ("blue", "a function of your module was called"),

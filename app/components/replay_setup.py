@@ -68,7 +68,8 @@ def _choose(trace_id: str, listed: list[dict[str, Any]]) -> dict[str, Any]:
             key=f"replay-step-{trace_id}-{wanted}-{hash(tuple(labels.values()))}",
         )
         render_checkpoints(trace_id, chosen)
-    if chosen != wanted:
+    # the step that is shown anyway needs no place in the URL, and none on the way back
+    if chosen != wanted and (wanted or chosen != ids[-1]):
         state.set_params(span=chosen)
     return spans[chosen]
 
