@@ -27,9 +27,17 @@ pytest.importorskip("moto.server", reason="moto[server] is not installed: no S3 
 
 T0 = datetime(2025, 11, 22, 10, tzinfo=UTC)
 
+#: Object storage answers a conditional put at once; this server looks first and puts then, so that
+#: two may find the same place empty: one at a time.
 SERVER = """
-import sys
+import sys, threading
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
+one, put = threading.Lock(), S3Response.put_object
+def put_object(self):
+    with one:
+        return put(self)
+S3Response.put_object = put_object
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
