@@ -20,6 +20,7 @@ from tracelake.config import Location
 from tracelake.errors import LakeLocked, NotInLake, SchemaTooNew
 from tracelake.model import Exchange
 from tracelake.schema import EXCHANGES, SPANS, TRACES, polars_schema
+from tracelake.storage import derive
 from tracelake.storage.claim import carry_key
 from tracelake.storage.lock import sealer_lock
 from tracelake.storage.sealer import Sealer
@@ -293,6 +294,31 @@ def test_two_hot_folders_share_one_set_of_tables(tmp_path: Path) -> None:
     here.seal(), there.seal()
     assert spans(here)["span_id"].to_list() == ["a", "b"]
     assert here.traces().collect().height == 2
+
+
+@pytest.mark.parametrize("sealed_before", [False, True])
+def test_a_host_that_joins_while_another_rolls_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed_before: bool
+) -> None:
+    """Both roll up the trace that the one has just sealed; it stands in `traces` once."""
+    tables = str(tmp_path / "tables")
+    here, there = (Lake(Location(tables, tmp_path / name)) for name in ("here", "there"))
+    if sealed_before:
+        here.append({**event("llm_call", "x", 0, trace_id="first"), "timestamp": "2025-01-01"})
+        here.seal()
+    here.append(event("llm_call", "a", 0, trace_id="one"))
+    there.append(event("llm_call", "b", 0, trace_id="two"))
+    commit, others = derive.rewrite, [there]
+
+    def rewrite(*arguments: Any) -> int:
+        if others:
+            others.pop().seal()
+        return commit(*arguments)
+
+    monkeypatch.setattr(derive, "rewrite", rewrite)
+    here.seal()
+    found = sorted(here.traces().collect()["trace_id"])
+    assert found == [*(["first"] if sealed_before else []), "one", "two"]
 
 
 def test_a_newer_lake_is_refused(lake: Lake) -> None:

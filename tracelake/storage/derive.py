@@ -7,6 +7,8 @@ Invariants:
 - `traces` holds one row per trace, one file per day; a touched day is written anew in one commit.
 - The commit says which commit of `spans` it was derived from, so that a sealer that died between
   the two is made good by the next one, and readers know meanwhile.
+- Of two sealers that derived from one version of `traces` the later starts over, also where neither
+  removed a file: a trace may be rolled up by the host that sealed it and by one that joins.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Application whose offset every commit of roll-ups raises, so that no two rest on one version.
+_TURN = "roll-ups"
 #: Sealers of several hosts may meet on a day; each attempt starts from what is there then.
 _ATTEMPTS = 10
 
@@ -92,7 +96,8 @@ def _derive(
     dates: set[date] = set(fresh["date"]) | {first for first, _ in known.values()}
     replaced = [file for file in traces.files if file.date in dates]
     kept = traces.scan(replaced).filter(~pl.col("trace_id").is_in(sorted(touched))).collect()
-    rewrite(store, traces, replaced, [pl.concat([kept, fresh])], derived)
+    turn = {_TURN: traces.version + 1}
+    rewrite(store, traces, replaced, [pl.concat([kept, fresh])], derived | turn)
     return fresh.height
 
 

@@ -6,8 +6,8 @@
 Invariants:
 - The new files are complete on the disk before the commit names them; a crash before it leaves
   unnamed files that the vacuum removes.
-- A commit fails as a whole when another process removed one of the files meanwhile; a commit that
-  only adds never meets another.
+- A commit fails as a whole when another process removed one of the files meanwhile, or committed an
+  offset of one of the same applications; a commit that only adds meets no other.
 - Removed files stay on the disk for readers that began before; the vacuum deletes them.
 """
 
@@ -64,7 +64,8 @@ def rewrite(
         Number of files written.
 
     Raises:
-        deltalake.exceptions.CommitFailedError: Another process removed one of the files.
+        deltalake.exceptions.CommitFailedError: Another process removed one of the files, or
+            committed under one of the applications.
     """
     delta = store.open_at(base)
     added = [action for frame in frames for action in _write(store, frame)]

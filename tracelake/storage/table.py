@@ -217,8 +217,9 @@ class DeltaStore:
     def open_at(self, snapshot: Snapshot) -> DeltaTable:
         """A handle for a commit that rests on what a snapshot showed."""
         if snapshot.version < 0:
-            return self.create()
-        return DeltaTable(self.uri, version=snapshot.version, storage_options=self.options)
+            self.create()  # empty, as the snapshot was; by now others may have put rows into it
+        version = max(snapshot.version, 0)
+        return DeltaTable(self.uri, version=version, storage_options=self.options)
 
     def _offsets_at(self, version: int) -> dict[str, int]:
         """Offsets that are known of a newer version without searching its whole log."""
