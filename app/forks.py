@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import conversations, service
+from app import conversations, data, service
 from tracelake.errors import TraceLakeError
 from tracelake.ingest import collector
 from tracelake.ingest.recover import exchange_of_row
@@ -213,33 +213,12 @@ def resolve(trace_id: str, span_id: str) -> str | None:
         return None
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
 def recorded(trace_id: str, span_id: str) -> Recorded | None:
     """What can be edited of a step; None when the call was recorded without its messages.
 
     Of a call that came through the relay it is what was on the wire, else what its span holds.
     """
-    span = next(s for s in spans_of(service.lake(), trace_id) if s["span_id"] == span_id)
-    if span["kind"] == "tool":
-        return Recorded(text=str(span["result"] or ""), answer="", request="")
-    rows = (
-        service.lake()
-        .exchanges()
-        .filter(trace_id=trace_id, span_id=span_id)
-        .collect()
-        .rows(named=True)
-    )
-    exchange = exchange_of_row(rows[0]) if rows else None
-    request = read_request(exchange) if exchange is not None else None
-    said = str(span["response"] or "")
-    if exchange is None or request is None or is_incomplete(exchange):
-        try:
-            return Recorded(text=said, answer="", request=_pretty(body_of(span)))
-        except TraceLakeError:
-            return None
-    body = decode_body(exchange.request_body, exchange.header("content-encoding"))
-    whole = _pretty(read_whole(exchange, request.api))
-    return Recorded(text=said, answer=whole, request=_pretty(json.loads(body)))
+    return _recorded(trace_id, span_id, data.snapshot_id())
 
 
 def compared(before: str, after: str) -> Comparison | None:
@@ -301,3 +280,29 @@ def log_of(run_id: str) -> str:
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _recorded(trace_id: str, span_id: str, snapshot: str) -> Recorded | None:
+    del snapshot
+    span = next(s for s in spans_of(service.lake(), trace_id) if s["span_id"] == span_id)
+    if span["kind"] == "tool":
+        return Recorded(text=str(span["result"] or ""), answer="", request="")
+    rows = (
+        service.lake()
+        .exchanges()
+        .filter(trace_id=trace_id, span_id=span_id)
+        .collect()
+        .rows(named=True)
+    )
+    exchange = exchange_of_row(rows[0]) if rows else None
+    request = read_request(exchange) if exchange is not None else None
+    said = str(span["response"] or "")
+    if exchange is None or request is None or is_incomplete(exchange):
+        try:
+            return Recorded(text=said, answer="", request=_pretty(body_of(span)))
+        except TraceLakeError:
+            return None
+    body = decode_body(exchange.request_body, exchange.header("content-encoding"))
+    whole = _pretty(read_whole(exchange, request.api))
+    return Recorded(text=said, answer=whole, request=_pretty(json.loads(body)))

@@ -1,7 +1,8 @@
 """Session state and URL parameters: every key in one place.
 
 Invariants:
-- Only this module touches `st.session_state` and `st.query_params`.
+- Only this module touches `st.session_state`, and only `address` touches `st.query_params` (and
+  keeps what it needs for that under a key of its own).
 - A name in `Param` is public: it stands in shared URLs, so it is never renamed.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from app import address
 from app.routes import guard
 
 if TYPE_CHECKING:
@@ -29,29 +31,24 @@ class Param:
 
 def param(name: str) -> str | None:
     """The value of a URL parameter, None when absent or empty."""
-    return st.query_params.get(name) or None
+    values = address.read(name)
+    return values[-1] or None if values else None
 
 
 def params(name: str) -> list[str]:
     """All values of a URL parameter that may be repeated."""
-    return st.query_params.get_all(name)
+    return address.read(name)
 
 
 def set_list(name: str, values: Sequence[str]) -> None:
     """Set a URL parameter once for each value; none removes it."""
-    if values:
-        st.query_params[name] = list(values)
-    else:
-        st.query_params.pop(name, None)
+    address.write(name, values)
 
 
 def set_params(**values: str | None) -> None:
     """Set URL parameters; None removes one."""
     for name, value in values.items():
-        if value is None:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != value:
-            st.query_params[name] = value
+        address.write(name, [] if value is None else [value])
 
 
 def replay_edit_key(span_id: str, what: str) -> str:
@@ -62,6 +59,15 @@ def replay_edit_key(span_id: str, what: str) -> str:
         what: What is edited, as Replay's control names it.
     """
     return f"replay-edit-{span_id}-{what}"
+
+
+def replay_alone_key(span_id: str) -> str:
+    """Key that says that an answer filled in for a step is all of it: it calls no tools.
+
+    Args:
+        span_id: Of the step to rerun from.
+    """
+    return f"replay-alone-{span_id}"
 
 
 def session_token() -> str:

@@ -45,6 +45,7 @@ def render_follow_up(bench: Workbench, test: dict[str, Any]) -> None:
     ):
         key = state.replay_edit_key(str(span["span_id"]), ANSWER)
         state.put(key, value=test["response"])
+        state.put(state.replay_alone_key(str(span["span_id"])), value=True)
         navigation.go("replay", trace=span["trace_id"], span=span["span_id"])
 
 

@@ -68,6 +68,7 @@ def _open(one: Checkpoint) -> None:
     state.set_params(span=one.span_id)
     if one.edit is None:
         return
+    state.put(state.replay_alone_key(one.span_id), value=one.edit.response_text is not None)
     for what, value in _texts(one.edit, is_tool=forks.is_tool(one.trace_id, one.span_id)):
         state.put(state.replay_edit_key(one.span_id, what), value)
         state.put(OPENED, what)

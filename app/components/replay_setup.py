@@ -114,20 +114,21 @@ def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]
     )
     is_changed = typed != texts[what]
     problem = None if is_changed else f"Change the {what.lower()} first, or choose Nothing."
-    if what == ANSWER and recorded.calls and _keeps_calls(recorded.calls):
+    if what == ANSWER and recorded.calls and _keeps_calls(recorded.calls, str(span["span_id"])):
         what, typed = BODY, recorded.saying(typed)
     state.put(f"_replay_edit {span['span_id']}", (what, typed))
     edit, wrong = _as_edit(what, typed)
     return edit, wrong or problem
 
 
-def _keeps_calls(names: list[str]) -> bool:
+def _keeps_calls(names: list[str], span_id: str) -> bool:
     """Whether an answer with another text still calls its tools; asked where it calls any."""
+    is_alone = state.get(state.replay_alone_key(span_id), False)
     called = ", ".join(f"{name} ({count}x)" for name, count in Counter(names).items())
     return st.toggle(
         text.plain(f"Still calls {called}"),
-        value=True,
-        key="replay-keeps-calls",
+        value=not is_alone,
+        key=f"replay-keeps-calls-{span_id}-{is_alone}",
         help="Off: the answer is this text alone, and the agent ends its turn with it.",
     )
 

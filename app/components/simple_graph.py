@@ -60,7 +60,8 @@ def chosen_span(message: dict[str, Any]) -> str | None:
     clicked = _simple_graph(message, key="simple_graph", height=620)
     if clicked != state.get(_CLICKED):
         state.put(_CLICKED, clicked)
-        state.set_params(span=clicked.removesuffix(":response") if clicked else None)
+        if clicked:  # a graph that was drawn anew tells of no click; the URL stays as it is
+            state.set_params(span=clicked.removesuffix(":response"))
     return state.param(state.Param.SPAN)
 
 

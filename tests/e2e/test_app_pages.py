@@ -150,7 +150,8 @@ def test_a_tested_answer_is_taken_to_replay(page: Page, url: str, demo: tuple[Pa
         tests = lake.spans().filter(source="playground", kind="llm").sort("start_time").collect()
     answer = page.get_by_role("textbox", name="Answer of this step")
     expect(answer).to_have_value(tests["response"][-1])
-    expect(page.get_by_role("button", name="Rerun from here")).to_be_enabled()
+    expect(page.get_by_role("button", name="Rerun from here")).to_be_visible()
+    expect(page.get_by_text("Change the answer")).to_have_count(0)
 
 
 def test_a_tool_call_is_answered_as_recorded_and_gone_on_from(

@@ -49,6 +49,36 @@ def test_agents_are_collapsed_and_picked_out(page: Page, served: tuple[Lake, str
     assert set(page.evaluate(dimmed)) == {"orchestrator"}
 
 
+def test_two_choices_in_one_moment_are_both_in_the_url(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """What is chosen before the browser has heard of the last change of the URL undoes none."""
+    lake, base = served
+    run = Run(lake, "quick")
+    run.call("plan")
+    run.tell("agent_start", "helper", "plan", "helper", role="subagent")
+    for pause in range(0, 160, 20):
+        show(page, base, "quick", nodes=4)
+        page.evaluate(
+            f"""async (pause) => {{
+                {GRAPH}.pickAgents(["helper"]);
+                await new Promise((done) => setTimeout(done, pause));
+                {GRAPH}.tell("selected", "plan");
+            }}""",
+            pause,
+        )
+        page.wait_for_url("**span=plan*")
+        page.wait_for_url("**agent=helper*")
+        page.wait_for_timeout(500)
+        assert "span=plan" in page.url
+        assert "agent=helper" in page.url
+    page.go_back()
+    page.wait_for_url(lambda url: "span=plan" not in url or "agent=helper" not in url)
+    gone_back = page.url
+    page.wait_for_timeout(1_000)
+    assert page.url == gone_back
+
+
 def test_a_long_run_is_stacked_and_opens_where_something_is_looked_for(
     page: Page, served: tuple[Lake, str]
 ) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app import state
 from tests.ui.conftest import add_trace
+from tracelake.model import Exchange
+from tracelake.storage.xlog import ExchangeLog, ended_record, opened_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +58,36 @@ def test_a_run_without_a_command_can_only_be_talked_through_after_an_edit(
     answer.set_value("Did something else.").run()
     assert not page.exception
     assert not page.warning
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_an_edited_text_keeps_the_calls_unless_the_answer_was_brought_whole(
+    open_page: Callable[..., AppTest], filled: Lake, *, is_whole: bool
+) -> None:
+    """A test's answer without calls replaces all of the recorded one, a text only its text."""
+    block = {"type": "tool_use", "id": "t1", "name": "grep", "input": {}}
+    said = {"type": "text", "text": "I look."}
+    answer = {"type": "message", "role": "assistant", "content": [said, block]}
+    recorded = Exchange(
+        span_id="call", trace_id="good", start_time=datetime(2026, 11, 20, 10, tzinfo=UTC),
+        end_time=datetime(2026, 11, 20, 10, 1, tzinfo=UTC), method="POST", path="/v1/messages",
+        upstream="anthropic", request_headers=(), status=200, outcome="ok",
+        request_body=b'{"model": "m", "max_tokens": 9, "messages": []}',
+        response_body=json.dumps(answer).encode(),
+    )  # fmt: skip
+    log = ExchangeLog(filled.hot)
+    log.write([opened_record(recorded), ended_record(recorded)])
+    log.done("call", "good", None)
+    log.close()
+    page = open_page("replay", trace="good", span="call")
+    if is_whole:
+        page.session_state[state.replay_alone_key("call")] = True
+        page.run()
+    assert not page.exception
+    (keeps,) = (toggle for toggle in page.toggle if "grep" in toggle.label)
+    assert keeps.value is not is_whole
+    what, _ = page.session_state["_replay_edit call"]
+    assert what == ("Answer" if is_whole else "Answer as JSON")
 
 
 def test_a_run_without_a_model_call_says_so(open_page: Callable[..., AppTest], lake: Lake) -> None:

@@ -1,7 +1,7 @@
 """What leaves a lake as a file for a colleague.
 
     Selection(wanted, trace_ids)                    which traces
-    spans_of(lake, selection) -> DataFrame        their spans
+    spans_of(lake, selection) -> DataFrame          their spans
     write_bundle(lake, spans, file) -> rows         Parquet, and what else belongs to the traces
     write_lines(spans, file)                        a JSON object a span
     write_page(spans, file)                         HTML that opens in any browser

@@ -1,6 +1,7 @@
 """Which formats there are, and which one a file is in.
 
 files_at(path) -> [Source]      one file, or those of a folder that can be read, by name
+together(sources) -> [Source]   those that may tell of one trace as one
 """
 
 from __future__ import annotations
