@@ -115,6 +115,8 @@ class Hub:
                 _LOG.exception("the hot folder cannot be read; trying again")
                 self._stopping.wait(1)
             self._drop_idle()
+            for trace in self._watched():
+                trace.settle()
 
     def _take(self, events: list[dict[str, Any]]) -> None:
         mine: dict[str, list[dict[str, Any]]] = {}

@@ -52,6 +52,7 @@ class LiveTrace:
         self._lock = threading.RLock()
         self._loading = threading.Lock()
         self._listeners: set[Callable[[], None]] = set()
+        self._told = "running"
 
     def load(self, read: Callable[[], Sequence[dict[str, Any]]]) -> None:
         """Read what the lake holds, once; events that arrive meanwhile are kept and folded in."""
@@ -76,11 +77,14 @@ class LiveTrace:
             self._fold(events)
         self.wake()
 
-    def message(self, since: int = 0, *, layout: str = "lanes") -> dict[str, Any] | None:
+    def message(
+        self, since: int = 0, *, known: str | None = None, layout: str = "lanes"
+    ) -> dict[str, Any] | None:
         """What changed after the state `since`, as it goes to the browser.
 
         Args:
             since: Sequence number the reader has; 0 for everything.
+            known: Status the reader has; another one is news as well.
             layout: `hierarchy` adds the places of all nodes in that layout.
 
         Returns:
@@ -88,7 +92,8 @@ class LiveTrace:
         """
         with self._lock:
             delta = self._graph.since(since)
-            if since and not delta:
+            status = self._graph.totals.status(time.time())
+            if since and not delta and known in {None, status}:
                 return None
             found: dict[str, Any] = {
                 "type": "delta" if since else "snapshot",
@@ -99,7 +104,7 @@ class LiveTrace:
                 "edges": delta.edges,
                 "lanes": delta.lanes,
                 "totals": self._graph.totals.as_dict(),
-                "status": self._graph.totals.status,
+                "status": status,
             }
             if layout == "hierarchy":
                 found["places"] = self._graph.hierarchy()
@@ -113,14 +118,11 @@ class LiveTrace:
     def totals(self, *, now: float | None = None) -> dict[str, Any]:
         """Counts of the whole trace with `status` and `elapsed_s` (None before the first span)."""
         with self._lock:
-            totals = self._graph.totals
-            end = totals.last if totals.status != "running" else (now or time.time())
-            elapsed = (
-                None
-                if totals.first is None
-                else max(0.0, (end if end is not None else totals.first) - totals.first)
-            )
-            return {**totals.as_dict(), "status": totals.status, "elapsed_s": elapsed}
+            totals, moment = self._graph.totals, now or time.time()
+            status = totals.status(moment)
+            end = moment if status == "running" else totals.last or totals.first
+            elapsed = None if totals.first is None else max(0.0, (end or 0) - totals.first)
+            return {**totals.as_dict(), "status": status, "elapsed_s": elapsed}
 
     def summary(self, node_id: str) -> dict[str, Any] | None:
         """The node with that id, or None."""
@@ -142,9 +144,15 @@ class LiveTrace:
         with self._lock:
             self._listeners.discard(wake)
 
+    def settle(self) -> None:
+        """Wake who waits when nothing but time ended the run."""
+        if self._told != self._graph.totals.status(time.time()):
+            self.wake()
+
     def wake(self) -> None:
         """Tell everybody who waits."""
         with self._lock:
+            self._told = self._graph.totals.status(time.time())
             listeners = list(self._listeners)
         for wake in listeners:
             wake()

@@ -10,6 +10,7 @@ from app.components.graph import chosen_node, graph, peek, take_action
 
 POLL_S = 1.0
 HEARTBEAT_S = 30.0
+LATE_POLL_S = 5.0  # a run that has ended may still be told of
 _WOKEN = "_live_woken"
 HEIGHT = "clamp(420px, calc(100vh - 154px), 1600px)"
 
@@ -26,8 +27,8 @@ def main() -> None:
         st.fragment(simple_workspace, run_every=POLL_S if running else None)(trace_id)
         return
     polling = peek().transport == "polling"
-    every = POLL_S if polling else HEARTBEAT_S
-    st.fragment(workspace, run_every=every if running else None)(trace_id, polling=polling)
+    every = (POLL_S, LATE_POLL_S) if polling else (HEARTBEAT_S, None)
+    st.fragment(workspace, run_every=every[not running])(trace_id, polling=polling)
 
 
 def workspace(trace_id: str, *, polling: bool) -> None:

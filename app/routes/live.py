@@ -41,6 +41,7 @@ class _Reader:
         self.subscription = subscription
         self.layout = "lanes"
         self.seq = 0
+        self.status: str | None = None
         self.span_id: str | None = None
         self.span_wanted = asyncio.Event()
         query = socket.query_params
@@ -49,14 +50,15 @@ class _Reader:
 
     async def send_news(self) -> None:
         """Send what is new, for as long as the hub runs."""
-        message = self.trace.message(self.seq) or self._nothing_new()
+        message = self.trace.message(self.seq, known="")
         while not hub.current().is_stopped:
             if message is not None:
                 self.seq = message["seq"]
+                self.status = message.get("status", self.status)
                 await self._send(message)
             await self.subscription.wait()
             await asyncio.sleep(COALESCE_S)
-            message = self.trace.message(self.seq, layout=self.layout)
+            message = self.trace.message(self.seq, known=self.status, layout=self.layout)
 
     async def send_documents(self) -> None:
         """Send the span asked for; of several wishes at once the last."""

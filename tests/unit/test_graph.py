@@ -269,7 +269,7 @@ def test_events_folded_by_the_lake_build_the_same_graph() -> None:
         folded[span_id] = fold_event(folded.get(span_id), event)
     graph = build(list(folded.values()))
     assert {node["label"] for node in nodes(graph).values()} == {"main", "m", "hi"}
-    assert graph.totals.status == "ok"
+    assert graph.totals.status(0) == "ok"
     assert to_iso(folded["c"]["start_time"])
 
 

@@ -124,7 +124,6 @@ class GraphBuilder:
         node: NodeType = "agent"
         if facts.role == "orchestrator" or (facts.role is None and facts.parent_id is None):
             node = "orchestrator"
-            self.totals.root(facts)
         self._put_node(facts.span_id, node, facts, lane)
         if is_new:
             if lane.members:  # its calls came first
@@ -395,5 +394,5 @@ class GraphBuilder:
     def _put_lane(self, lane: Lane) -> None:
         place = self._layout.lanes[lane.id]
         head = self._facts.get(lane.head or "")
-        status = head.status if head else "running"
+        status = head.status if head else "running" if lane.totals.is_busy else "ok"
         self._elements.put("lanes", lane_element(lane, place, status))

@@ -37,6 +37,7 @@ class Facts:
 
     span_id: str
     parent_id: str | None
+    kind: str
     drawn: Drawn
     role: str | None
     name: str
@@ -100,6 +101,7 @@ def read_facts(span: Mapping[str, Any]) -> Facts:
     return Facts(
         span_id=span["span_id"],
         parent_id=parent,
+        kind=kind,
         drawn=drawn,
         role=span.get("role"),
         name=shorten(name, LABEL_CHARS),

@@ -51,9 +51,9 @@ function callFigures(node) {
   return [tokens, took].filter(Boolean).join(" · ") || node.status;
 }
 
-function stackCounts({ calls, tools }) {
+function stackCounts({ calls, tools, label }) {
   const counts = [[calls, "call"], [tools, "tool call"]].filter(([number]) => number);
-  return counts.map(([number, word]) => `${number} ${word}${number === 1 ? "" : "s"}`).join(", ");
+  return counts.map(([number, word]) => `${number} ${word}${number === 1 ? "" : "s"}`).join(", ") || label;
 }
 
 function stackFigures(node) {
