@@ -11,10 +11,11 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import socket
 import sys
 import threading
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -61,36 +62,71 @@ def demos() -> Demos:
     return Demos()
 
 
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """The relay listens at another port than it was to.
+
+    Attributes:
+        wanted: Port of the lake's settings, which another program had.
+        used: Port that it listens at instead.
+        is_free: Whether it could listen at `wanted` by now.
+    """
+
+    wanted: int
+    used: int
+    is_free: bool
+
+
 class _Collecting:
     """The collector of this process's lake: one, adopted or started when it is first needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._options = collector.Options(any_port=True)
+        self._wanted: int | None = None
         self._running: collector.Collector | None = None
 
     def ensure(self) -> collector.Collector:
         with self._lock:
+            # one that ended by itself, or was another's and is gone, is no collector any more
+            if self._running is not None and collector.find_running(location()) is None:
+                self._running.stop()
+                self._running = None
             if self._running is None:
-                self._running = collector.ensure_running(location(), self._options)
-                # started again it listens where programs have been told to send
-                relay, otlp = self._running.state.relay, self._running.state.otlp
-                self._options = replace(
-                    self._options,
-                    port=urlsplit(relay).port or self._options.port,
-                    otlp_port=urlsplit(otlp).port,
-                )
+                self._running = self._start()
             return self._running
+
+    def _start(self) -> collector.Collector:
+        wanted = settings.read_settings(location()).port
+        if wanted != self._wanted:
+            self._options = replace(self._options, port=wanted)
+        running = collector.ensure_running(location(), self._options)
+        # started again it listens where programs have been told to send
+        relay, otlp = urlsplit(running.state.relay).port, urlsplit(running.state.otlp).port
+        self._options = replace(self._options, port=relay, otlp_port=otlp)
+        self._wanted = wanted
+        return running
+
+    def displaced(self) -> tuple[int, int] | None:
+        """The port that the relay was to have and the one it has, where they differ."""
+        with self._lock:
+            if self._running is None or not self._running.is_owned or self._wanted is None:
+                return None
+            used = urlsplit(self._running.state.relay).port or self._wanted
+            return None if used == self._wanted else (self._wanted, used)
 
     def is_owned(self) -> bool:
         with self._lock:
             return self._running is not None and self._running.is_owned
 
-    def stop(self) -> None:
+    def stop(self, *, forget_ports: bool = False) -> None:
+        """Stop it; the next one listens where this one did, or where the settings say."""
         with self._lock:
             if self._running is not None:
                 self._running.stop()
                 self._running = None
+            if forget_ports:
+                self._wanted = None
 
 
 _collecting = _Collecting()
@@ -183,16 +219,36 @@ def owns_collector() -> bool:
     return _collecting.is_owned()
 
 
-def restart_collector() -> None:
+def restart_collector(*, at_wanted_port: bool = False) -> None:
     """Stop the collector that this process started and start it again at the same address.
 
-    Calls in flight may end first.
+    Calls in flight may end first. Where the settings name another port by now it takes that.
+
+    Args:
+        at_wanted_port: At the port of the settings, whatever it had instead.
 
     Raises:
         TraceLakeError: It did not start again.
     """
-    stop_collector()
+    _collecting.stop(forget_ports=at_wanted_port)
     running_collector()
+
+
+def displaced() -> Displaced | None:
+    """Where the relay listens instead of at the port it was to have; None where it has that."""
+    ports = _collecting.displaced()
+    return Displaced(*ports, is_free=_is_free(ports[0])) if ports else None
+
+
+def _is_free(port: int) -> bool:
+    """Whether a relay could listen there; nobody is contacted."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((collector.Options().host, port))
+        except OSError:
+            return False
+    return True
 
 
 def stop_collector() -> None:

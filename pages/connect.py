@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import data, guide, navigation, service
-from app.components import health, press
+from app.components import health, ports, press
 from app.components.demo import is_starting, render_demo_button, show_started_demo
 from tracelake.errors import TraceLakeError
 
@@ -27,18 +27,20 @@ def main() -> None:
             "Point a program's base URL at Trace Lake: nothing else in it changes. Its calls pass "
             "through as they are, and show in Live while it runs."
         )
-        render_clients()
+        every = None if is_starting() else REFRESH_S
+        st.fragment(ports.render_displaced, run_every=every)()
+        addresses = service.addresses()
+        render_clients(addresses)
     with right:
         demo = st.container(border=True, key="demo-card")
-        st.fragment(render_arrival, run_every=None if is_starting() else REFRESH_S)()
+        st.fragment(render_arrival, run_every=every)(addresses)
     render_steps()
     with demo:  # last: starting it takes seconds, in which the rest is to stand
         render_demo()
 
 
-def render_clients() -> None:
+def render_clients(addresses: dict[str, str] | None) -> None:
     """What to do for each kind of client, with the real addresses."""
-    addresses = service.addresses()
     if addresses is None:
         st.error("The collector is not running, so there is nothing to connect to yet.")
         icon = ":material/play_arrow:"
@@ -75,8 +77,10 @@ def render_demo() -> None:
     show_started_demo()
 
 
-def render_arrival() -> None:
-    """Whether calls arrive, and the way to what has arrived."""
+def render_arrival(addresses: dict[str, str] | None) -> None:
+    """Whether calls arrive, and the way to what has arrived; other addresses redraw the page."""
+    if service.addresses() != addresses:
+        st.rerun()
     health.render_collector()
     latest = data.latest_trace()
     if latest is not None:

@@ -7,7 +7,7 @@ import platform
 import streamlit as st
 
 from app import data, service
-from app.components import collector_settings, health, simple_graph, text
+from app.components import collector_settings, health, ports, simple_graph, text
 
 REFRESH_S = 3.0
 
@@ -22,6 +22,7 @@ def main() -> None:
     with right:
         st.markdown("#### Health")
         st.fragment(health.render_collector, run_every=REFRESH_S)()
+        st.fragment(ports.render_displaced, run_every=ports.LOOK_S)()
         st.markdown("#### Recording")
         collector_settings.render_settings()
 

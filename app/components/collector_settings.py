@@ -1,4 +1,4 @@
-"""Providers, redaction and retention of the lake, in one form."""
+"""Port, providers, redaction and retention of the lake, in one form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app import data, service, state
 from app.components import press, text
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND
 from tracelake.errors import TraceLakeError
-from tracelake.ingest.settings import LONGEST_KEEP_DAYS, Settings, parse_upstreams
+from tracelake.ingest.settings import LARGEST_PORT, LONGEST_KEEP_DAYS, Settings, parse_upstreams
 from tracelake.query.traces import TraceFilter
 
 _SAVED = "_settings_saved"
@@ -24,6 +24,14 @@ def render_settings() -> None:
         st.error(str(error))
         return
     with st.form("collector-settings", border=True):
+        port = st.number_input(
+            "Port",
+            min_value=1,
+            max_value=LARGEST_PORT,
+            value=known.port,
+            help="Where programs reach the relay on this machine. Another program that has it "
+            "keeps it: Trace Lake listens elsewhere then, and says so.",
+        )
         anthropic = st.text_input(
             "Anthropic base URL",
             known.anthropic_backend,
@@ -62,17 +70,20 @@ def render_settings() -> None:
         said = st.container()  # above the button, where it is in sight
         if st.form_submit_button("Save", icon=":material/save:"):
             with said:
-                _save(anthropic, openai, upstreams, redact, days)
+                _save(upstreams, redact, port=port, anthropic=anthropic, openai=openai, days=days)
     _render_pending()
 
 
-def _save(anthropic: str, openai: str, upstreams: str, redact: str, days: int | None) -> None:
+def _save(
+    upstreams: str, redact: str, *, port: int, anthropic: str, openai: str, days: int | None
+) -> None:
     try:
         changed = Settings(
             anthropic_backend=anthropic.strip() or ANTHROPIC_BACKEND,
             openai_backend=openai.strip() or OPENAI_BACKEND,
             upstreams=parse_upstreams(upstreams),
             redact=tuple(line.strip() for line in redact.splitlines() if line.strip()),
+            port=port,
             keep_days=days,
         )
         service.write_settings(changed)

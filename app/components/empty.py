@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import data, navigation
-from app.components import press
+from app import data, navigation, service
+from app.components import ports, press
 from app.components.demo import render_demo_button, show_started_demo
 from app.components.importing import render_import
 
@@ -36,12 +36,20 @@ def render_empty_lake() -> None:
             render_import()
         if not show_started_demo():
             st.fragment(_leave_once_filled, run_every=_LOOK_S)()
+            st.fragment(_tell_of_collector, run_every=ports.LOOK_S)()
 
 
 def _leave_once_filled() -> None:
     """What arrives meanwhile is shown without a reload."""
     if data.has_traces():
         st.rerun()
+
+
+def _tell_of_collector() -> None:
+    """What keeps calls from arriving, where something does."""
+    if service.addresses() is None:
+        st.warning("The collector is not running, so nothing is recorded: Connect starts it.")
+    ports.render_displaced()
 
 
 def render_no_match(*, on_clear: Callable[[], None]) -> None:

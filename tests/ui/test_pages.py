@@ -136,7 +136,7 @@ def test_settings_are_saved_when_a_collector_can_use_them(
     page = open_page("settings")
     _field(page.text_area, "Further providers").set_value("local=http://127.0.0.1:11434/v1")
     _field(page.text_area, "Remove from what is recorded").set_value("secret-[0-9]+")
-    page.number_input[0].set_value(1)
+    _field(page.number_input, "Keep traces for (days)").set_value(1)
     _field(page.button, "Save").click().run()
     assert not page.error
     saved = service.read_settings()

@@ -37,7 +37,9 @@ def add_collector_options(parser: argparse.ArgumentParser) -> None:
     """The options of everything that may start a collector."""
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: loopback)")
     parser.add_argument(
-        "--port", type=int, default=RELAY_PORT, help=f"port of the relay (default: {RELAY_PORT})"
+        "--port",
+        type=int,
+        help=f"port of the relay (default: the lake's setting, {RELAY_PORT})",
     )
     parser.add_argument(
         "--otlp-port",

@@ -23,7 +23,7 @@ import urllib.request
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tracelake.config import OTLP_PORT, RELAY_PORT, Location
+from tracelake.config import OTLP_PORT, Location
 from tracelake.errors import LakeError
 from tracelake.ingest.settings import Settings, read_settings
 
@@ -45,7 +45,7 @@ class Options:
 
     Attributes:
         host: Address to bind; anything but loopback demands a token.
-        port: Port of the relay; 0 takes a free one.
+        port: Port of the relay; 0 takes a free one, None that of the lake's settings.
         any_port: Take a free port where one is in use.
         otlp_port: Port that receives OpenTelemetry; 0 takes a free one. None takes the usual one,
             a free one where that is in use or where `port` is 0.
@@ -55,7 +55,7 @@ class Options:
     """
 
     host: str = "127.0.0.1"
-    port: int = RELAY_PORT
+    port: int | None = None
     any_port: bool = False
     otlp_port: int | None = None
     anthropic_backend: str | None = None
@@ -241,9 +241,10 @@ def start(location: Location, options: Options) -> Collector:
     settings = read_settings(location)
     command = [sys.executable, "-m", "tracelake.ingest.supervisor"]
     command += ["--tables", location.tables, "--hot", str(location.hot)]
-    command += ["--host", options.host, "--port", str(options.port)]
+    port = settings.port if options.port is None else options.port
+    command += ["--host", options.host, "--port", str(port)]
     command += ["--any-port"] if options.any_port else []
-    usual = OTLP_PORT if options.port else 0
+    usual = OTLP_PORT if port else 0
     command += ["--otlp-port", str(usual if options.otlp_port is None else options.otlp_port)]
     command += ["--any-otlp-port"] if options.otlp_port is None else []
     command += ["--anthropic-backend", options.anthropic_backend or settings.anthropic_backend]

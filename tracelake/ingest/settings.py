@@ -1,4 +1,4 @@
-"""What a user set for the collector of a lake: providers, redaction, retention.
+"""What a user set for the collector of a lake: port, providers, redaction, retention.
 
 They live in `hot/settings.json`, beside the collector's state, and hold for every collector of the
 lake; what the command line or the environment says goes first. A collector reads them when it
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, SETTINGS_FILE
+from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, RELAY_PORT, SETTINGS_FILE
 from tracelake.errors import ConfigError
 from tracelake.redaction import parse_patterns
 from tracelake.relay.routing import parse_backend
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tracelake.config import Location
 
 LONGEST_KEEP_DAYS: Final = 36_500
+LARGEST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Settings:
         openai_backend: Base URL of OpenAI, as the SDK would be given it (with `/v1`).
         upstreams: Further upstreams by name, reached under `/u/<name>/`.
         redact: Regular expressions of what is removed from recorded bodies before disk.
+        port: Of the relay.
         keep_days: Whole UTC days that traces are kept besides today; None keeps them for good.
     """
 
@@ -42,6 +44,7 @@ class Settings:
     openai_backend: str = OPENAI_BACKEND
     upstreams: Mapping[str, str] = field(default_factory=dict[str, str])
     redact: tuple[str, ...] = ()
+    port: int = RELAY_PORT
     keep_days: int | None = None
 
     def check(self) -> None:
@@ -55,6 +58,8 @@ class Settings:
         for name, url in self.upstreams.items():
             parse_backend(name, url)
         parse_patterns("\n".join(self.redact))
+        if not 1 <= self.port <= LARGEST_PORT:
+            raise ConfigError(f"a port is a number from 1 to {LARGEST_PORT}")
         if self.keep_days is not None and not 1 <= self.keep_days <= LONGEST_KEEP_DAYS:
             raise ConfigError(f"traces can be kept for 1 to {LONGEST_KEEP_DAYS} days")
 
@@ -86,6 +91,7 @@ def read_settings(location: Location) -> Settings:
                 for name, url in cast("dict[str, Any]", found["upstreams"]).items()
             },
             redact=tuple(str(line) for line in found["redact"]),
+            port=int(found.get("port", RELAY_PORT)),  # not in files of earlier versions
             keep_days=None if found["keep_days"] is None else int(found["keep_days"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -30,6 +30,7 @@ def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
         anthropic_backend="https://gateway.example/anthropic",
         upstreams={"ollama": "http://127.0.0.1:11434/v1"},
         redact=("customer-[0-9]+", "ä"),
+        port=8011,
         keep_days=30,
     )
     write_settings(location, wanted)
@@ -45,6 +46,8 @@ def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
         Settings(upstreams={"a b": "http://host"}),
         Settings(redact=("fine", "(")),
         Settings(keep_days=0),
+        Settings(port=0),
+        Settings(port=65_536),
     ],
 )
 def test_what_a_collector_cannot_use_is_not_kept(tmp_path: Path, wrong: Settings) -> None:
