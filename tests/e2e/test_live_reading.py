@@ -153,3 +153,34 @@ def test_the_run_can_be_seen_as_it_was_at_a_moment(page: Page, served: tuple[Lak
     page.wait_for_function(f"({future})() >= 8")
     page.keyboard.press("Escape")
     page.wait_for_function(f"({future})() === 0")
+
+
+def test_reading_goes_on_while_the_run_does(page: Page, served: tuple[Lake, str]) -> None:
+    """News of a span leaves alone what was opened, marked and scrolled to in its panel."""
+    lake, base = served
+    run = Run(lake, "read")
+    asked = [{"role": "user", "content": "line\n" * 400}]
+    run.tell("llm_call", "c1", status="running", model="m", system="be brief", messages=asked)
+    show(page, base, "read", 2)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    panel = page.locator(".tl-detail")
+    panel.get_by_text("be brief").first.click()
+    seen = f"""() => {{
+        const panel = {GRAPH}.parts.detail;
+        return [panel.scrollTop, panel.querySelectorAll("details[open]").length,
+            String(getSelection()).trim()];
+    }}"""
+    page.evaluate(f"""() => {{
+        const panel = {GRAPH}.parts.detail;
+        getSelection().selectAllChildren(panel.querySelector(".tl-turn-body"));
+        panel.scrollTop = 300;
+    }}""")
+    assert page.evaluate(seen) == [300, 2, "be brief"]
+    run.tell("llm_call", "c1", status="ok", response="said at last")
+    expect(panel).to_contain_text("said at last")
+    assert page.evaluate(seen) == [300, 3, "be brief"]
+    page.keyboard.press("k")
+    expect(panel.locator(".tl-facts")).to_contain_text("Calls1")
+    run.call("c2")  # its agent's own span says nothing new
+    expect(panel.locator(".tl-facts")).to_contain_text("Calls2")

@@ -11,6 +11,7 @@ import { readTheme, watchTheme } from "../shared/theme.js";
 import { AgentMenu } from "./agents.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
 import { Detail } from "./detail/panel.js";
+import { adopt, keep } from "./keep.js";
 import { Stream } from "./stream.js";
 import { Ticker } from "./ticker.js";
 import { Timeline } from "./timeline.js";
@@ -20,10 +21,9 @@ import { Walk } from "./walk.js";
 const ANSWER = /:response$/;
 /** How long a selection rests before the page hears of it: walking through nodes stays fast. */
 const TELL_MS = 350;
+const ASK_MS = 1500;
 /** After so long without news the page looks at its figures now and then only, until told. */
 const LULL_MS = 10_000;
-/** How long a graph whose place on the page went away waits to be put back. */
-const KEEP_MS = 20_000;
 
 /** Viewports by trace, so that coming back to a page finds the same part of the graph. */
 const viewports = new Map();
@@ -184,6 +184,7 @@ class LiveGraph {
     if (message.nodes?.length) this.wakePage();
     const chosen = this.current?.replace(ANSWER, "");
     if (chosen && message.nodes?.some((node) => node.span_id === chosen)) this.ask();
+    else if (chosen && message.lanes?.some(({ head }) => head === chosen)) this.askSoon();
     if (message.nodes?.length) this.timeline.apply(message.nodes, (node) => this.view.lanes.depth(node));
     if (message.lanes?.length) this.agents.show([...this.view.lanes.lanes.values()].map(({ data }) => data).filter((lane) => !lane.stack));
     if (message.status) this.status = message.status;
@@ -253,6 +254,11 @@ class LiveGraph {
   /** Ask for the chosen span. */
   ask() {
     if (this.current) this.stream.send({ span: this.current.replace(ANSWER, "") });
+  }
+
+  /** Ask again, now and then, for an agent that goes on: what it did so far is in its panel. */
+  askSoon() {
+    this.asking ??= setTimeout(() => (this.asking = this.ask()), ASK_MS);
   }
 
   /** Open or close the panel at the right and mark the row below. */
@@ -367,17 +373,6 @@ function note(live, isNew) {
   known.live = live;
 }
 
-/** The graph that lost its place: a page that is interrupted while it runs drops its elements. */
-let waiting = null;
-
-function adopt() {
-  if (!waiting) return null;
-  clearTimeout(waiting.timer);
-  const { live } = waiting;
-  waiting = null;
-  return live;
-}
-
 export default function mount(component) {
   const { parentElement } = component;
   let live = parentElement.tlLiveGraph;
@@ -391,7 +386,6 @@ export default function mount(component) {
   live.update(component);
   return () => {
     parentElement.tlLiveGraph = null;
-    adopt()?.destroy();
-    waiting = { live, timer: setTimeout(() => adopt()?.destroy(), KEEP_MS) };
+    keep(live);
   };
 }

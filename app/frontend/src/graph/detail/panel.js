@@ -3,6 +3,7 @@
 import { h } from "../../shared/dom.js";
 import { asCurl, asPython, copyButton } from "./copy.js";
 import { jsonBlock } from "./json.js";
+import { putChildren } from "./keyed.js";
 import { textBlock } from "./markdown.js";
 import { looksLikeJson, plainText, prettyJson, turnBlock } from "./turns.js";
 
@@ -52,21 +53,30 @@ export class Detail {
   show(document, actions) {
     const version = JSON.stringify(document);
     if (version === this.version) return;
-    const at = this.document?.id === document.id ? this.root.scrollTop : 0;
+    const isSame = this.document?.id === document.id;
+    const at = isSame ? this.root.scrollTop : 0;
+    if (!isSame) this.folds = new Map();
     Object.assign(this, { version, document, actions });
     this.draw();
     this.root.scrollTop = at;
   }
 
+  /** Draw anew what changed: the rest stays as it is opened, scrolled, marked and pressed. */
   draw() {
     const { document: doc } = this;
-    this.root.replaceChildren(
-      this.header(),
-      facts(doc),
-      ...[doc.error ? errorCard(doc.error) : null, doc.evidence ? evidenceLine(doc.evidence) : null].filter(Boolean),
-      this.tabs(),
-      h("div", { class: "tl-page" }, ...this.page()),
-    );
+    const names = tabsOf(doc);
+    this.tab = names.some(([name]) => name === kept.tab) ? kept.tab : names[0][0];
+    const has = [Boolean(doc.body && doc.endpoint), Boolean(doc.result)];
+    const page = `${doc.id} ${this.tab}`;
+    putChildren(this.root, [
+      [text("header", doc.id, doc.title, doc.agent, doc.kind, doc.role, doc.status, has, this.actions), () => this.header()],
+      [text("facts", doc.facts), () => facts(doc)],
+      ...(doc.error ? [[text("error", doc.error), () => errorCard(doc.error)]] : []),
+      ...(doc.evidence ? [[text("evidence", doc.evidence), () => evidenceLine(doc.evidence)]] : []),
+      [text("tabs", names, this.tab, kept.mode), () => this.tabs(names)],
+      [page, () => h("div", { class: "tl-page" })],
+    ]);
+    putChildren(this.root.lastChild, this.page());
   }
 
   header() {
@@ -94,25 +104,20 @@ export class Detail {
     );
   }
 
+  /** Each copies the document as it is when it is pressed. */
   copies() {
     const { document: doc } = this;
-    const text = () =>
-      [...doc.turns.map((turn) => `## ${turn.role}\n\n${plainText(turn)}`), doc.answer ? `## answer\n\n${plainText(doc.answer)}` : null, doc.result]
-        .filter(Boolean)
-        .join("\n\n");
+    const hasCall = doc.body && doc.endpoint;
     return [
-      doc.kind === "llm" || doc.result ? copyButton("Text", text) : null,
-      copyButton("JSON", () => JSON.stringify(whole(doc), null, 2)),
-      doc.body && doc.endpoint ? copyButton("Python", () => asPython(doc)) : null,
-      doc.body && doc.endpoint ? copyButton("cURL", () => asCurl(doc)) : null,
-      copyButton("Link", () => link(doc)),
+      doc.kind === "llm" || doc.result ? copyButton("Text", () => asText(this.document)) : null,
+      copyButton("JSON", () => JSON.stringify(whole(this.document), null, 2)),
+      hasCall ? copyButton("Python", () => asPython(this.document)) : null,
+      hasCall ? copyButton("cURL", () => asCurl(this.document)) : null,
+      copyButton("Link", () => link(this.document)),
     ];
   }
 
-  tabs() {
-    const names = tabsOf(this.document);
-    if (!names.some(([name]) => name === kept.tab)) this.tab = names[0][0];
-    else this.tab = kept.tab;
+  tabs(names) {
     const choose = (key, value) => () => {
       kept[key] = value;
       this.draw();
@@ -131,23 +136,31 @@ export class Detail {
     );
   }
 
+  /** The children of the page that is chosen, by key. */
   page() {
     const { document: doc } = this;
     switch (this.tab) {
       case "conversation":
-        return conversation(doc);
+        return conversation(doc, this.folds);
       case "tools":
-        return doc.tools.map(toolBlock);
+        return doc.tools.map((tool, at) => [text(at, tool), () => toolBlock(tool)]);
       case "request":
-        return [jsonBlock(doc.body)];
+        return [[text(doc.body), () => jsonBlock(doc.body)]];
       case "result":
         return toolCall(doc);
       case "json":
-        return [jsonBlock(whole(doc))];
+        return [[this.version, () => jsonBlock(whole(doc))]];
       default:
-        return [h("p", { class: "tl-none" }, "Its calls are in its lane.")];
+        return [note("Its calls are in its lane.")];
     }
   }
+}
+
+/** The key of a child: all that it shows. */
+const text = (...parts) => JSON.stringify(parts);
+
+function note(words, waits = false) {
+  return [text(words), () => h("p", { class: waits ? "tl-none tl-wait" : "tl-none" }, words)];
 }
 
 function tabsOf(doc) {
@@ -162,33 +175,61 @@ function tabsOf(doc) {
   return names;
 }
 
-function conversation(doc) {
-  const blocks = [];
+/** `folds` keeps which turns the reader opened and closed. */
+function conversation(doc, folds) {
   const resent = doc.turns.filter((turn) => turn.resent);
   const fresh = doc.turns.filter((turn) => !turn.resent);
   const last = fresh.at(-1);
-  const fold = (turn) => turnBlock(turn, { open: turn === last && turn.role !== "system", mode: kept.mode });
+  const fold = (turn, label = null) => {
+    const isOpen = turn === doc.answer || (turn === last && turn.role !== "system");
+    const at = doc.turns.indexOf(turn); // -1 for the answer
+    return remembered(folds, at, (open) => turnBlock(turn, { open: open ?? isOpen, mode: kept.mode, label }));
+  };
+  const keyed = (turn) => [text(doc.turns.indexOf(turn), kept.mode, turn), () => fold(turn)];
+  const blocks = [];
   if (resent.length > 1) {
-    const inner = h("div", {});
-    const group = h("details", { class: "tl-resent" }, h("summary", {}, `${resent.length} messages sent before`), inner);
-    group.addEventListener("toggle", () => inner.hasChildNodes() || inner.append(...resent.map(fold)));
+    const group = (open) => {
+      const inner = h("div", {});
+      const fill = () => inner.hasChildNodes() || inner.append(...resent.map((turn) => fold(turn)));
+      const box = h("details", { class: "tl-resent", open: Boolean(open) }, h("summary", {}, `${resent.length} messages sent before`), inner);
+      if (open) fill();
+      box.addEventListener("toggle", fill);
+      return box;
+    };
     const head = fresh.filter((turn) => turn.role === "system" && doc.turns.indexOf(turn) < doc.turns.indexOf(resent[0]));
-    blocks.push(...head.map(fold), group, ...fresh.filter((turn) => !head.includes(turn)).map(fold));
-  } else blocks.push(...doc.turns.map(fold));
-  if (doc.answer) blocks.push(turnBlock(doc.answer, { open: true, mode: kept.mode, label: "Answer" }));
-  else if (doc.status === "running") blocks.push(h("p", { class: "tl-none tl-wait" }, "Waiting for the answer…"));
+    const rest = fresh.filter((turn) => !head.includes(turn));
+    blocks.push(...head.map(keyed), [text("resent", kept.mode, resent), () => remembered(folds, "resent", group)], ...rest.map(keyed));
+  } else blocks.push(...doc.turns.map(keyed));
+  if (doc.answer) blocks.push([text("answer", kept.mode, doc.answer), () => fold(doc.answer, "Answer")]);
+  else if (doc.status === "running") blocks.push(note("Waiting for the answer…", true));
   return blocks;
+}
+
+/** A foldable block that is built as the reader left it. */
+function remembered(folds, at, build) {
+  const box = build(folds.get(at));
+  box.addEventListener("toggle", () => folds.set(at, box.open));
+  return box;
 }
 
 function toolCall(doc) {
   const section = (title, ...content) => h("section", {}, h("h4", {}, title), ...content);
   const blocks = [];
-  if (doc.parameters !== null) blocks.push(section("Parameters", jsonBlock(doc.parameters)));
+  if (doc.parameters !== null) blocks.push([text("Parameters", doc.parameters), () => section("Parameters", jsonBlock(doc.parameters))]);
   if (doc.result !== null)
-    blocks.push(section("Result", looksLikeJson(doc.result) ? jsonBlock(prettyJson(doc.result)) : textBlock(doc.result, "text")));
-  else if (doc.status === "running") blocks.push(h("p", { class: "tl-none tl-wait" }, "Still running…"));
-  else if (!blocks.length) blocks.push(h("p", { class: "tl-none" }, "Neither parameters nor a result were recorded."));
+    blocks.push([
+      text("Result", doc.result),
+      () => section("Result", looksLikeJson(doc.result) ? jsonBlock(prettyJson(doc.result)) : textBlock(doc.result, "text")),
+    ]);
+  else if (doc.status === "running") blocks.push(note("Still running…", true));
+  else if (!blocks.length) blocks.push(note("Neither parameters nor a result were recorded."));
   return blocks;
+}
+
+function asText(doc) {
+  return [...doc.turns.map((turn) => `## ${turn.role}\n\n${plainText(turn)}`), doc.answer ? `## answer\n\n${plainText(doc.answer)}` : null, doc.result]
+    .filter(Boolean)
+    .join("\n\n");
 }
 
 function toolBlock(tool) {
