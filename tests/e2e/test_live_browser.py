@@ -301,17 +301,32 @@ def test_the_first_run_takes_the_place_of_the_empty_page(page: Page, tmp_path: P
 
 
 def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Path) -> None:
-    """A restarted server is found again without a reload; what was missed is there."""
+    """A restarted server is found again without a reload; what was missed is there.
+
+    What was chosen stays chosen, and nobody is taken elsewhere.
+    """
     path = tmp_path / "lake"
+    looked_at = f"""() => [{GRAPH}.view.viewport(), {GRAPH}.timeline.scroll.scrollTop,
+        {GRAPH}.view.cy.$("node:selected").map((node) => node.id())]"""
     with Lake(path) as lake:
         run = Run(lake, "restart")
+        for index in range(30):
+            run.call(f"c{index}")
         with serve(path) as base:
-            show(page, base, "restart")
+            show(page, base, "restart", 61)
+            page.keyboard.press("k")
+            chosen = page.locator('.tl-row.on[data-id="c29"]')
+            expect(chosen).to_be_in_viewport()
+            page.wait_for_function(f"!{GRAPH}.view.cy.animated()")
+            before = page.evaluate(looked_at)
         expect(page.locator(".tl-chip")).not_to_have_text("live")
         run.call("c")
         with serve(path, port=int(base.rsplit(":", 1)[1])):
-            page.wait_for_function(f"({COUNT_NODES})() === 3", timeout=60_000)
+            page.wait_for_function(f"({COUNT_NODES})() === 63", timeout=60_000)
             eventually(lambda: page.evaluate(f"{GRAPH}.state") == "live")
+            assert page.evaluate(looked_at) == before
+            assert before[2] == ["c29"]
+            expect(chosen).to_be_in_viewport()
             page.goto("about:blank")
 
 

@@ -172,13 +172,15 @@ class LiveGraph {
   }
 
   receive(message) {
-    if (this.epoch && message.epoch !== this.epoch) {
-      this.view.reset();
-      this.timeline.clear();
+    const isAnew = this.epoch && message.epoch !== this.epoch; // the server was restarted
+    if (isAnew) {
+      this.view.reset({ again: true });
+      this.timeline.forget();
       this.ticker.clear();
     }
     this.epoch = message.epoch;
     this.view.apply(message);
+    if (isAnew) this.view.select(this.current);
     if (message.type === "snapshot") this.view.painter.afterFrame(() => performance.mark("tracelake:painted"));
     if (message.nodes) this.ticker.apply(message.nodes);
     if (message.nodes?.length) this.wakePage();

@@ -68,15 +68,22 @@ export class Timeline {
     return this.top + this.tall >= this.rows.length * ROW - 2 * ROW;
   }
 
+  /** Another trace follows. */
   clear() {
+    this.forget();
+    this.inner.replaceChildren();
+    this.inner.style.height = 0;
+    this.drawn.clear();
+    this.scrollTo(0);
+    this.setMoment(null);
+  }
+
+  /** The same trace is told anew: where one looked, one looks. */
+  forget() {
     this.spans.clear();
     this.rows = [];
     this.stale = true;
     this.axisKey = null;
-    this.inner.replaceChildren();
-    this.drawn.clear();
-    this.top = 0;
-    this.setMoment(null);
   }
 
   /** Take nodes in; answers have no row of their own. */

@@ -83,11 +83,13 @@ export class View {
     this.minimap.setTheme(theme, table);
   }
 
-  /** Forget everything: another trace follows. */
-  reset() {
+  /** Forget everything: another trace follows, or the same `again` and is looked at as it was. */
+  reset({ again = false } = {}) {
+    this.reopened = again ? this.stacks.opened : null;
+    if (again && this.placed && !this.follow) this.restored = this.viewport();
     this.cy.elements().remove();
     this.lanes.clear();
-    this.collapse.clear();
+    if (!again) this.collapse.clear();
     this.stacks.clear();
     this.motion.update();
     this.placed = false;
@@ -104,6 +106,10 @@ export class View {
     });
     for (const lane of lanes) this.lanes.put(lane);
     this.collapse.refresh();
+    if (this.reopened && cy.getElementById(this.reopened).nonempty()) {
+      this.stacks.toggle(this.reopened);
+      this.reopened = null;
+    }
     if (fresh.length || lanes.length) this.growStack(fresh);
     if (places) this.move(places);
     this.motion.update();
