@@ -28,7 +28,6 @@ import inspect
 import logging
 import os
 import random
-import threading
 import time
 from contextvars import ContextVar, copy_context
 from datetime import datetime, timedelta, timezone
@@ -212,7 +211,6 @@ class Tracer:
         self._durable = durable
         self._redaction: Patterns | None = None
         self._open_roots: dict[str, Span] = {}
-        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -344,20 +342,16 @@ class Tracer:
 
     def root_opened(self, span: Span) -> None:
         """Note that a trace is open."""
-        with self._lock:
-            self._open_roots[span.span_id] = span
+        self._open_roots[span.span_id] = span
 
     def root_closed(self, span: Span) -> None:
         """Note that a trace is over."""
-        with self._lock:
-            self._open_roots.pop(span.span_id, None)
+        self._open_roots.pop(span.span_id, None)
 
     def sole_root(self) -> Span | None:
         """The root of the one trace that is open, None unless it is exactly one."""
-        with self._lock:
-            if len(self._open_roots) != 1:
-                return None
-            return next(iter(self._open_roots.values()))
+        roots = list(self._open_roots.values())  # in one step: a lock might be held by a fork
+        return roots[0] if len(roots) == 1 else None
 
     def failed(self, error: Exception) -> None:
         """Note that something could not be recorded; the first is logged."""

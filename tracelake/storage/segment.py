@@ -7,7 +7,10 @@
 
 Invariants:
 - Only the process that made a segment writes it, and never again once it is closed: a new file
-  after a fork, after a restart, after 64 MB, and after a write that failed half way.
+  after a fork, after a restart, after 64 MB, after a write that failed half way, and after somebody
+  deleted it.
+- A signal handler or a finalizer may append in the middle of an append of its own thread: it gets
+  a segment of its own, and neither waits for the other.
 - A segment is visible only once it is locked: a visible segment without a lock is finished.
 - `append` returned means that the bytes are with the kernel and survive `kill -9` of any process;
   with `durable=True` they are on the disk. Callers that write at once share one fdatasync.
@@ -29,6 +32,8 @@ from pathlib import Path
 from tracelake.storage import files
 
 ROLL_BYTES = 64 << 20
+#: How often a writer looks whether its segment was deleted; a look takes as long as a short write.
+LOOK_EVERY_S = 0.1
 
 #: Linux has fdatasync; elsewhere fsync gives the same promise, more slowly.
 _sync = getattr(os, "fdatasync", os.fsync)
@@ -57,10 +62,13 @@ class SegmentWriter:
         self._roll_bytes = roll_bytes
         self._descriptor: int | None = None
         self._size = 0
+        self._next_look = 0.0
+        self._aside: SegmentWriter | None = None
         self._reset_locks()
         _writers.add(self)
 
     def _reset_locks(self) -> None:
+        self._inside: set[int] = set()
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._generation = 0
@@ -74,9 +82,20 @@ class SegmentWriter:
             OSError: The record could not be written (disk full, folder read-only); nothing that
                 was acknowledged before is touched, and the next append starts a new segment.
         """
+        thread = threading.get_ident()
+        if thread in self._inside:
+            self._interrupting().append(data, durable=durable)
+            return
+        self._inside.add(thread)
+        try:
+            self._append(data, durable=durable)
+        finally:
+            self._inside.discard(thread)
+
+    def _append(self, data: bytes, *, durable: bool) -> None:
         with self._lock:
             descriptor = self._descriptor
-            if descriptor is None or self._size >= self._roll_bytes:
+            if descriptor is None or self._size >= self._roll_bytes or self._is_deleted(descriptor):
                 descriptor = self._open()
             try:
                 written = os.write(descriptor, data)
@@ -93,9 +112,33 @@ class SegmentWriter:
         self._sync_to(position)
 
     def close(self) -> None:
-        """Give the segment up; its lock is free and a sealer may reap it once it is sealed."""
-        with self._lock:
-            self._close()
+        """Give the segment up; its lock is free and a sealer may reap it once it is sealed.
+
+        Called in the middle of an append of the same thread it leaves that segment open.
+        """
+        thread = threading.get_ident()
+        if thread not in self._inside:
+            self._inside.add(thread)
+            try:
+                with self._lock:
+                    self._close()
+            finally:
+                self._inside.discard(thread)
+        if self._aside is not None:
+            self._aside.close()
+
+    def _interrupting(self) -> SegmentWriter:
+        if self._aside is None:
+            self._aside = SegmentWriter(self.hot, self.suffix, roll_bytes=self._roll_bytes)
+        return self._aside
+
+    def _is_deleted(self, descriptor: int) -> bool:
+        """Whether the segment, or its folder, was deleted: what is written to it nobody reads."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return False
+        self._next_look = now + LOOK_EVERY_S
+        return not os.fstat(descriptor).st_nlink
 
     def _open(self) -> int:
         self._close()
@@ -116,7 +159,8 @@ class SegmentWriter:
         with self._sync_lock:
             if self._awaiting_sync:
                 _sync(self._descriptor)
-                files.sync_folder(self.hot)
+                if os.fstat(self._descriptor).st_nlink:
+                    files.sync_folder(self.hot)
                 self._synced = (self._generation, self._size)
                 self._awaiting_sync = 0
             os.close(self._descriptor)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import textwrap
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import eventually
 from tracelake.storage.segment import (
     SegmentWriter,
     is_locked,
@@ -118,3 +123,67 @@ def test_a_failed_write_ends_the_segment(tmp_path: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
     lines = [read_segment(path, 0)[0] for path in list_segments(tmp_path).values()]
     assert lines == [b"a" * 99 + b"\n", b"c" * 99 + b"\n"]
+
+
+def test_a_segment_that_was_deleted_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    """Who deletes a lake to begin anew finds in it what running programs go on to write."""
+    hot = tmp_path / "hot"
+    writer = SegmentWriter(hot)
+    writer.append(b"before\n")
+    shutil.rmtree(hot)
+
+    def is_there() -> bool:
+        writer.append(b"after\n")
+        return bool(list_segments(hot))
+
+    eventually(is_there, timeout_s=10.0)
+    (path,) = list_segments(hot).values()
+    assert read_segment(path, 0)[0] == b"after\n"
+    writer.append(b"durable\n", durable=True)
+    assert read_segment(path, 0)[0] == b"after\ndurable\n"
+
+
+def test_a_signal_handler_may_append_during_an_append(tmp_path: Path) -> None:
+    """Whatever a signal or a finalizer interrupts, nobody waits for ever, and no record is torn."""
+    program = textwrap.dedent(
+        """
+        import faulthandler, signal, sys, time
+        from pathlib import Path
+        from tracelake.storage.segment import SegmentWriter
+
+        faulthandler.dump_traceback_later(30, exit=True)  # it hangs: end, in error
+        writer = SegmentWriter(Path(sys.argv[1]), roll_bytes=4096)
+        told = 0
+
+        def interrupt(*_):
+            global told
+            told += 1
+            writer.append(b"interrupting\\n", durable=told % 2 == 0)
+
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        count = 0
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            writer.append(b"interrupted\\n", durable=count % 8 == 0)
+            count += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        writer.close()
+        print(count, told)
+        """
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    count, told = map(int, ran.stdout.split())
+    assert told > 0
+    lines = [
+        line
+        for path in list_segments(tmp_path).values()
+        for line in path.read_bytes().splitlines(keepends=True)
+    ]
+    assert lines.count(b"interrupted\n") == count
+    assert lines.count(b"interrupting\n") == told
+    assert len(lines) == count + told
+    assert not any(is_locked(path) for path in list_segments(tmp_path).values())
