@@ -31,6 +31,8 @@ STATUSES: frozenset[str] = frozenset({"running", "ok", "error", "cancelled", "lo
 #: Statuses that a span really ended with; `lost` is only a guess and a later real end replaces it.
 ENDED: frozenset[str] = frozenset({"ok", "error", "cancelled"})
 TERMINAL: frozenset[str] = ENDED | {"lost"}
+#: Note of a cost that nobody was asked for: the offline provider answered.
+OFFLINE_NOTE = "as if: offline provider"
 
 ID_MAX_CHARS = 200
 _ID = re.compile(r"[A-Za-z0-9._:\-]{1,200}\Z")
@@ -60,7 +62,7 @@ def utc_now() -> datetime:
 
 def to_iso(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and `Z`, for example `2026-11-22T10:00:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def from_iso(text: str) -> datetime:

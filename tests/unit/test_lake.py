@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import pytest
 from tracelake import Lake, Tracer
 from tracelake.config import Location
 from tracelake.errors import LakeLocked, NotInLake, SchemaTooNew
-from tracelake.model import Exchange
+from tracelake.exporters.bundle import write_bundle
+from tracelake.model import Exchange, to_iso
 from tracelake.schema import EXCHANGES, SPANS, TRACES, polars_schema
 from tracelake.storage import derive
 from tracelake.storage.claim import carry_key
@@ -484,3 +486,31 @@ def test_an_opening_that_comes_after_a_lone_call_keeps_what_the_call_said(lake: 
     lake.append(event("llm_call", "l1", 2, status="ok"))
     lake.seal()
     assert spans(lake).select("status", "response", "model").rows() == [("ok", "said", "m")]
+
+
+def test_times_at_the_ends_of_the_calendar_spoil_nothing(lake: Lake) -> None:
+    """Programs write year 1 and year 9999 where they know no time; everything else goes on."""
+    story(lake)
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    last = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    for trace_id, moment in (("first", first), ("last", last)):
+        lake.append(
+            {
+                **event("llm_call", "s", 0, trace_id=trace_id, status="ok"),
+                "timestamp": to_iso(moment),
+            }
+        )
+    before = lake.spans().sort("trace_id", "span_id").collect()
+    lake.seal()
+    again = Lake(lake.path)
+    assert again.spans().sort("trace_id", "span_id").collect().equals(before)
+    assert again.trace("first")["start_time"].item() == first
+    assert again.latest_traces(3)["trace_id"].to_list() == ["last", "t1", "first"]
+    assert again.verify().is_clean
+    file = BytesIO()
+    write_bundle(again, again.spans().collect(), file)
+    assert pl.read_parquet(file.getvalue()).height == before.height
+    again.append(event("llm_call", "later", 9, status="ok"))
+    assert again.seal().spans == 1
+    again.compact()
+    assert again.delete(before=T0) == 1

@@ -7,7 +7,7 @@ and checkpoints.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import IO, TYPE_CHECKING
 
 import polars as pl
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Traces whose exchanges are in memory at once.
 _TRACES_AT_ONCE = 200
+_DAY = timedelta(days=1)
 
 
 def write_bundle(
@@ -63,7 +64,8 @@ def _exchanges(lake: Lake, spans: pl.DataFrame, trace_ids: pl.Series) -> pl.Data
     days = spans.lazy().filter(pl.col("trace_id").is_in(trace_ids.implode())).select("date")
     first, last = days.select(first=pl.min("date"), last=pl.max("date")).collect().row(0)
     # a call's exchange begins with it; a day more costs little, and clocks differ
-    near = pl.col("date").is_between(first - timedelta(days=1), last + timedelta(days=1))
+    first, last = max(first, date.min + _DAY) - _DAY, min(last, date.max - _DAY) + _DAY
+    near = pl.col("date").is_between(first, last)
     return lake.answer(
         lambda: (
             lake.exchanges()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any
 
 import orjson
@@ -67,17 +67,19 @@ def _check(record: Mapping[str, Any]) -> None:
     parent = record.get("parent_id")
     if parent is not None and not is_valid_id(parent):
         raise InvalidEvent(f"parent_id {parent!r} is no id: leave it out or give a span id")
+    if not isinstance(record.get("data", {}), Mapping | None):
+        raise InvalidEvent("data is not an object: give a dict or leave it out")
     moment = record.get("timestamp")
     if isinstance(moment, datetime):
-        return
+        if MINYEAR < moment.year < MAXYEAR:
+            return
+        moment = moment.isoformat()  # in UTC it may be of no year that there is
     try:
         from_iso(moment)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidEvent(
             f"timestamp {moment!r} is not a time: give a datetime or ISO 8601 text"
         ) from error
-    if not isinstance(record.get("data", {}), Mapping | None):
-        raise InvalidEvent("data is not an object: give a dict or leave it out")
 
 
 def _as_plain(value: Any) -> Any:

@@ -45,6 +45,18 @@ _CONFIGURATION = {
     "delta.deletedFileRetentionDuration": "interval 1 hours",
     VERSION_KEY: str(schema.VERSION),
 }
+#: What is read of what the log says of each file.
+_SAID_OF_FILES = frozenset(
+    {
+        "path",
+        "size_bytes",
+        "num_records",
+        "partition.date",
+        "min.trace_id",
+        "max.trace_id",
+        "max.revision",
+    }
+)
 _MAGIC = b"PAR1"
 #: Damaged files that this process met, by table: path to reason.
 _damaged: dict[str, dict[str, str]] = {}
@@ -294,6 +306,8 @@ def list_files(delta: DeltaTable) -> list[File]:
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
     if actions.is_empty():
         return []
+    # the log says more, least times among it that are a second early: of year 1 Python has no word
+    actions = actions.select(pl.col(name) for name in actions.columns if name in _SAID_OF_FILES)
     root = delta.table_uri.removeprefix("file://").rstrip("/")
     files: list[File] = []
     for row in actions.iter_rows(named=True):

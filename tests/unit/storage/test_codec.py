@@ -32,7 +32,10 @@ GOOD: dict[str, Any] = {
         {"parent_id": "no/slash"},
         {"timestamp": "yesterday"},
         {"timestamp": None},
+        {"timestamp": "0001-01-01T00:00:00+14:00"},
+        {"timestamp": datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))},
         {"data": [1]},
+        {"timestamp": datetime(2026, 11, 22, tzinfo=UTC), "data": [1]},
     ],
 )
 def test_an_event_no_reader_could_place_is_refused(change: dict[str, Any]) -> None:
