@@ -35,19 +35,20 @@ def main() -> None:
         return
     running = forks.state_of(fork_id)
     is_over = running is None or running.is_over
-    st.fragment(_fork, run_every=None if is_over else POLL_S)(fork_id)
+    drawn = running.status if running else None
+    st.fragment(_fork, run_every=None if is_over else POLL_S)(fork_id, drawn)
 
 
-def _fork(fork_id: str) -> None:
+def _fork(fork_id: str, drawn: str | None) -> None:
+    """A fork; where its status is no longer the drawn one, the tree above tells it too."""
     known = forks.state_of(fork_id)
+    if known is not None and known.status != drawn:
+        st.rerun()
     if known is None:
         st.warning("There is no such fork in this lake.")
         return
     render_progress(known)
     if known.is_over:
-        if state.get("_replay_running") == fork_id:
-            state.drop("_replay_running")
-            st.rerun()
         origin = forks.origin_of(fork_id)
         comparison = forks.compared(origin, fork_id) if origin else None
         if comparison is not None:
@@ -55,7 +56,6 @@ def _fork(fork_id: str) -> None:
         else:
             render_calls(known)
     else:
-        state.put("_replay_running", fork_id)
         render_calls(known)
 
 

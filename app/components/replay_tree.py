@@ -60,7 +60,7 @@ def render_tree(trace_id: str) -> str | None:
 def _unlisted(fork_id: str) -> str:
     """A fork that is not recorded yet, or never will be."""
     known = forks.state_of(fork_id)
-    return "▲ did not start" if known is None or known.is_over else "◌ starting"
+    return "▲ did not start" if known is None or known.is_over else f"◌ {known.status}"
 
 
 def _label(number: int, record: RunRecord, family: list[RunRecord]) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app import state
+from app import forks, state
 from tests.ui.conftest import add_trace
 from tracelake.model import Exchange
+from tracelake.replay.fork import ForkState
 from tracelake.storage.xlog import ExchangeLog, ended_record, opened_record
 
 if TYPE_CHECKING:
@@ -122,3 +123,15 @@ def test_the_calls_of_a_fork_name_what_they_repeat(
     tables = [table.value for table in page.dataframe]
     (calls,) = [table for table in tables if "repeats" in table.columns]
     assert calls["repeats"].to_list() == ["coder · claude-sonnet-4-5"]
+
+
+def test_a_fork_that_runs_is_not_said_to_be_starting(
+    open_page: Callable[..., AppTest], filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pill of a fork tells its status, also while its record is not written yet."""
+    running = ForkState("again", status="running")
+    monkeypatch.setattr(forks, "state_of", {"again": running}.get)
+    monkeypatch.setattr(forks, "origin_of", {"again": "good"}.get)
+    page = open_page("replay", trace="good", fork="again")
+    (pills,) = page.button_group
+    assert pills.options == ["New fork", "◌ running"]
