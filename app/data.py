@@ -42,15 +42,7 @@ T = TypeVar("T")
 #: Columns of a trace that its list shows; `final_output` may be long and is read on its own.
 _LISTED = tuple(name for name in schema.TRACES.names if name != "final_output")
 #: Columns of a span that a tree shows: all but the payloads.
-_LIGHT = tuple(
-    name
-    for name in schema.SPANS.names
-    if name
-    not in {
-        "request", "system", "messages", "tools", "response", "response_blocks", "parameters",
-        "result", "attributes",
-    }
-)  # fmt: skip
+_LIGHT = tuple(n for n in schema.SPANS.names if n == "error" or n not in schema.SPANS.wide)
 _CACHED = 64
 #: Of so many traces an export holds all that belongs to them, of more the spans alone.
 WHOLE_EXPORT_TRACES = 500
@@ -301,9 +293,16 @@ def _facets(snapshot: str) -> Facets:
 @st.cache_data(max_entries=16, show_spinner=False)
 @_answered
 def _totals(wanted: TraceFilter, snapshot: str) -> dict[str, Any]:
-    del snapshot
     spans, traces = _frames()
-    return _rows(rollups.totals(filter_traces(traces, spans, wanted)))[0]
+    free = nw.from_native(_not_spent(snapshot).lazy())
+    return _rows(rollups.totals(filter_traces(traces, spans, wanted), free))[0]
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+@_answered
+def _not_spent(snapshot: str) -> pl.DataFrame:
+    del snapshot
+    return _collect(rollups.not_spent(_frames()[0]))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

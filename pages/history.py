@@ -11,6 +11,11 @@ from app.components.importing import render_import
 from tracelake.errors import NotInLake
 
 PAGE_ROWS = 50
+_HINTS = {
+    "Cost": "At list prices. Calls whose price is not known are not in it.",
+    "Really spent": "The cost without the calls that reruns answered from a recording and those "
+    "that the offline provider answered.",
+}
 
 
 def main() -> None:
@@ -44,6 +49,8 @@ def main() -> None:
 
 def render_totals(totals: dict[str, float]) -> None:
     """The selection in one line of numbers."""
+    free = totals["not_spent_usd"]
+    spent = [("Really spent", text.cost(totals["cost_usd"] - free))] if free else []
     cells = (
         ("Traces", text.count(totals["traces"])),
         ("With errors", text.count(totals["with_errors"])),
@@ -52,10 +59,11 @@ def render_totals(totals: dict[str, float]) -> None:
         ("Tokens in", text.count(totals["tokens_input"])),
         ("Tokens out", text.count(totals["tokens_output"])),
         ("Cost", text.cost(totals["cost_usd"] if totals["priced"] else None)),
+        *spent,
         ("Duration, median", text.duration(totals["duration_p50_ms"])),
         ("Duration, 95th percentile", text.duration(totals["duration_p95_ms"])),
     )
-    render_figures(cells, bad=("With errors",) if totals["with_errors"] else ())
+    render_figures(cells, bad=("With errors",) if totals["with_errors"] else (), hints=_HINTS)
 
 
 def render_charts(summary: data.PerDay) -> None:

@@ -101,9 +101,8 @@ def _figures(comparison: Comparison) -> None:
     for column, (name, (label, form)) in zip(columns, _SHOWN.items(), strict=False):
         delta = deltas[name]
         column.metric(label, form(delta.after), _change(delta, form), delta_color="off")
-    columns[-1].metric(
-        "Really spent", text.cost(comparison.spent_usd), help="Cost of the calls that went live."
-    )
+    spent = text.cost(comparison.spent_usd)
+    columns[-1].metric("Really spent", spent, help="Cost of the calls that went to a provider.")
 
 
 def _change(delta: Delta, form: Any) -> str | None:

@@ -48,6 +48,20 @@ def test_traces_are_listed_newest_first_with_their_sums(
     assert (shown["Traces"], shown["With errors"], shown["Cost"]) == ("3", "1", "$0.750")
 
 
+def test_what_reruns_did_not_cost_is_told_from_what_was_spent(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A rerun answered from the recording costs nothing, whatever its tokens are worth."""
+    page = open_page("history")
+    assert "Really spent" not in figures(page)
+    at = "2026-11-23T10:00:00.000000Z"
+    answer = {"model": "gpt-4o", "cost_usd": 0.5, "match": "exact", "source": "replay"}
+    filled.append({"event_type": "llm_call", "trace_id": "again", "span_id": "call",
+                   "timestamp": at, "agent_name": "coder", "data": answer})  # fmt: skip
+    shown = figures(page.run())
+    assert (shown["Cost"], shown["Really spent"]) == ("$1.25", "$0.750")
+
+
 @pytest.mark.parametrize(
     ("params", "names"),
     [

@@ -109,7 +109,7 @@ QUESTIONS: dict[str, Callable[[Frame, Frame], Frame]] = {
     "latency by model": lambda spans, _: calls.latency_by(spans),
     "latency by day": lambda spans, _: rollups.latency_by_day(spans),
     "error rates": lambda spans, _: calls.error_rates(spans, "tool_name"),
-    "totals": lambda _, traces: rollups.totals(traces),
+    "totals": lambda spans, traces: rollups.totals(traces, rollups.not_spent(spans)),
     "all spans": lambda spans, _: spans,
     "all traces": lambda _, traces: traces,
 }

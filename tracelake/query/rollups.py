@@ -9,6 +9,11 @@ from typing import Any
 
 import narwhals as nw
 
+from tracelake.model import OFFLINE_NOTE
+
+#: How a fork's call was answered where no provider was asked; of the edited ones see `not_spent`.
+_FROM_RECORDING = ("exact", "semantic", "volatile", "fuzzy", "edited")
+
 
 def cost_by_model(spans: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Spend and use per UTC day and model.
@@ -94,16 +99,51 @@ def latency_by_day(spans: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     )
 
 
-def totals(traces: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def not_spent(spans: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """What calls would have cost that no provider was paid for, per trace.
+
+    These are a fork's calls that were answered from a recording, and whatever the offline provider
+    answered. An edited request is sent, so it is paid for.
+
+    Args:
+        spans: One row per span; reads `trace_id`, `kind`, `cost_usd`, `cost_note`, `match`,
+            `auxiliary`, `duplicate_of`, and `attributes` of edited calls.
+
+    Returns:
+        One row per trace that has such calls: `trace_id`, `not_spent_usd`.
+    """
+    recorded = nw.col("match").is_in(_FROM_RECORDING).fill_null(False)
+    offline = (nw.col("cost_note") == OFFLINE_NOTE).fill_null(False)
+    # what tells an edited request is wide: looked at last, in the few rows that are left
+    was_sent = nw.col("attributes").str.contains('"request_edited": ?true').fill_null(False)
+    paid = was_sent & (nw.col("match") == "edited") & ~offline
+    return (
+        _summed(spans)
+        .filter(nw.col("kind") == "llm", recorded | offline)
+        .select(
+            "trace_id",
+            nw.when(~paid.fill_null(False)).then(nw.col("cost_usd")).alias("not_spent_usd"),
+        )
+        .group_by("trace_id")
+        .agg(nw.col("not_spent_usd").sum())
+    )
+
+
+def totals(traces: nw.LazyFrame[Any], free: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Sums over traces.
+
+    Args:
+        traces: One row per trace.
+        free: As `not_spent` gives it, of the spans of these traces or of more.
 
     Returns:
         One row: `traces`, `llm_calls`, `tool_calls`, `with_errors` (traces), `tokens_input`,
         `tokens_output`, `cost_usd` (null when no trace has a known cost), `priced` (traces with a
-        known cost), `duration_p50_ms`, `duration_p95_ms`.
+        known cost), `not_spent_usd` (of that cost, what no provider was paid; 0 for nothing),
+        `duration_p50_ms`, `duration_p95_ms`.
     """
     duration = nw.col("duration_ms")
-    return traces.select(
+    return traces.join(free, on="trace_id", how="left").select(
         nw.col("trace_id").count().alias("traces"),
         nw.col("llm_calls").sum(),
         nw.col("tool_calls").sum(),
@@ -112,6 +152,7 @@ def totals(traces: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         nw.col("tokens_output").sum(),
         nw.col("cost_usd").sum(),
         nw.col("cost_usd").count().alias("priced"),
+        nw.col("not_spent_usd").fill_null(0.0).sum(),
         duration.quantile(0.5, interpolation="linear").alias("duration_p50_ms"),
         duration.quantile(0.95, interpolation="linear").alias("duration_p95_ms"),
     )

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from tracelake.model import OFFLINE_NOTE
 from tracelake.playground.compare import Chunk, Delta, tool_calls_text, word_diff
 from tracelake.replay.align import align, changed_parts
 from tracelake.wire import conversation
@@ -296,6 +297,8 @@ def _spent(spans: Sequence[Span]) -> float | None:
 
 
 def _is_free(span: Span) -> bool:
+    if span.get("cost_note") == OFFLINE_NOTE:
+        return True
     match = span.get("match")
     edited_request = '"request_edited":true' in str(span.get("attributes") or "").replace(" ", "")
     return match not in {None, "live"} and not edited_request

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tracelake.model import OFFLINE_NOTE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
@@ -43,7 +45,7 @@ def price_of(request: Request, answer: Answer, *, when: datetime, offline: bool)
     """
     price = _price(request, answer, when)
     if offline and price.usd is not None:
-        return Price(price.usd, "as if: offline provider")
+        return Price(price.usd, OFFLINE_NOTE)
     return price
 
 

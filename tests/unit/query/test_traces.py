@@ -130,9 +130,33 @@ def test_rollups_sum_and_keep_unknown_costs_unknown(lake: Lake) -> None:
         (2, "llm"): (1, 1), (2, "tool"): (1, 0), (3, "llm"): (1, 0),
     }  # fmt: skip
     assert [r["p50_ms"] for r in _rows(rollups.latency_by_day(spans))] == [30000, 2500, 500]
-    total = _rows(rollups.totals(traces))[0]
+    total = _rows(rollups.totals(traces, rollups.not_spent(spans)))[0]
     assert (total["traces"], total["priced"], total["with_errors"]) == (3, 2, 1)
     assert total["llm_calls"] == 3
+    assert total["not_spent_usd"] == 0
+
+
+def test_what_no_provider_was_paid_for_is_told(tmp_path: Path) -> None:
+    """Answers from a recording and offline ones are not spent; an edited request is sent."""
+    calls: list[dict[str, Any]] = [
+        {"cost_usd": 1.0},
+        {"cost_usd": 2.0, "match": "exact"},
+        {"cost_usd": 4.0, "match": "edited"},
+        {"cost_usd": 8.0, "match": "edited", "request_edited": True},
+        {"cost_usd": 16.0, "match": "live"},
+        {"cost_usd": 32.0, "match": "live", "cost_note": "as if: offline provider"},
+        {"cost_usd": None, "match": "exact"},
+    ]
+    with Lake(tmp_path / "lake") as lake:
+        for number, data in enumerate(calls):
+            at = f"2026-11-01T10:00:0{number}.000000Z"
+            lake.append({"event_type": "llm_call", "trace_id": f"t{number % 2}", "timestamp": at,
+                         "span_id": f"c{number}", "agent_name": "a", "data": data})  # fmt: skip
+        traces, spans = _frames(lake)
+        free = {r["trace_id"]: r["not_spent_usd"] for r in _rows(rollups.not_spent(spans))}
+        assert free == {"t0": 4.0, "t1": 34.0}
+        one = traces.filter(nw.col("trace_id") == "t1")
+        assert _rows(rollups.totals(one, rollups.not_spent(spans)))[0]["not_spent_usd"] == 34.0
 
 
 def _rows(frame: nw.LazyFrame[Any]) -> list[dict[str, Any]]:

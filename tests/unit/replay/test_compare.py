@@ -81,6 +81,8 @@ def test_only_live_calls_cost_money() -> None:
     """An answer from the recording or by hand is free; one without a price makes it unknown."""
     found = compare(trace("A", ""), BEFORE, trace("B", ""), AFTER)
     assert found.spent_usd == 0.5
+    offline = [*AFTER[:-1], {**AFTER[-1], "cost_note": "as if: offline provider"}]
+    assert compare(trace("A", ""), BEFORE, trace("B", ""), offline).spent_usd == 0
     unpriced = [*AFTER[:-1], {**AFTER[-1], "cost_usd": None}]
     assert compare(trace("A", ""), BEFORE, trace("B", ""), unpriced).spent_usd is None
 
