@@ -47,6 +47,16 @@ def test_agents_are_collapsed_and_picked_out(page: Page, served: tuple[Lake, str
     expect(page.get_by_role("button", name="1 of 2 agents")).to_be_visible()
     dimmed = f"() => {GRAPH}.view.cy.nodes('.dim').map((n) => n.data('agent'))"
     assert set(page.evaluate(dimmed)) == {"orchestrator"}
+    clear = f"""(faded) => {GRAPH}.view.cy.edges().filter((edge) =>
+        edge.target().hasClass(faded) && !edge.hasClass(faded)).map((edge) => edge.id())"""
+    run.call("later")
+    page.wait_for_function(f"({COUNT_NODES})() >= 8")
+    assert page.evaluate(clear, "dim") == []
+    page.evaluate(f"{GRAPH}.timeline.setMoment({GRAPH}.timeline.first)")
+    page.wait_for_function(f"{GRAPH}.view.cy.nodes('.future').length > 3")
+    run.call("latest")
+    page.wait_for_function(f"({COUNT_NODES})() >= 10")
+    assert page.evaluate(clear, "future") == []
 
 
 def test_two_choices_in_one_moment_are_both_in_the_url(
@@ -102,6 +112,8 @@ def test_a_long_run_is_stacked_and_opens_where_something_is_looked_for(
     assert "c190" not in page.evaluate(visible)
     page.get_by_role("searchbox", name="Find in the graph").fill("model 170")
     page.wait_for_function(f"({visible})().includes('c170')")
+    page.get_by_role("searchbox", name="Find in the graph").fill("151 to 250")
+    expect(page.locator(".tl-hits")).to_have_text("0")  # what is found can be read
     page.goto(f"{base}/live?trace=long&span=c199")
     page.wait_for_function(f"({COUNT_NODES})() >= 401")
     page.wait_for_function(f"({visible})().includes('c199')")

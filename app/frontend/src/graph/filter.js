@@ -21,11 +21,17 @@ export class Filter {
     this.agents = asSet(agents);
     const { cy } = this;
     cy.batch(() => cy.nodes().forEach((node) => this.apply(node)));
-    cy.batch(() =>
-      cy.edges().forEach((edge) => {
-        edge.toggleClass("dim", edge.target().hasClass("dim") || (Boolean(this.agents) && edge.source().hasClass("dim")));
-      }),
-    );
+    cy.batch(() => cy.edges().forEach((edge) => this.applyEdge(edge)));
+  }
+
+  /** An edge is new: it looks as what it leads to. */
+  takeEdge(edge) {
+    if (this.statuses || this.agents) this.applyEdge(edge);
+    if (this.moment !== null) edge.toggleClass("future", edge.target().hasClass("future"));
+  }
+
+  applyEdge(edge) {
+    edge.toggleClass("dim", edge.target().hasClass("dim") || (Boolean(this.agents) && edge.source().hasClass("dim")));
   }
 
   apply(node) {

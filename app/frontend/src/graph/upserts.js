@@ -22,18 +22,19 @@ export function takeNodes({ cy, filter, stacks, textOf }, nodes, places) {
 }
 
 /** Add or change edges; one whose ends are not both known is left out. */
-export function takeEdges({ cy, collapse, layout }, edges) {
+export function takeEdges({ cy, collapse, filter, layout }, edges) {
   const isThere = (id) => cy.getElementById(id).nonempty();
   const classes = layout === "lanes" ? "" : "free";
   const fresh = [];
   for (const data of edges) {
     const known = cy.getElementById(data.id);
-    if (known.nonempty()) known.data(data);
+    if (known.nonempty()) filter.takeEdge(known.data(data));
     else if (isThere(data.source) && isThere(data.target))
       fresh.push({ group: "edges", data, selectable: false, classes });
   }
   cy.add(fresh).forEach((edge) => {
     collapse.standIn(edge);
+    filter.takeEdge(edge);
     if (edge.data("type") === "delegation") edge.source().addClass("crossed");
   });
 }

@@ -308,7 +308,7 @@ export class View {
     const wanted = text.trim().toLowerCase();
     const { cy } = this;
     const hits = wanted
-      ? cy.nodes().filter((node) => {
+      ? cy.nodes('[type!="stack"]').filter((node) => {
           const { label, agent, error } = node.data();
           return `${label}\n${agent}\n${error}`.toLowerCase().includes(wanted);
         })
