@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import data, forks, state
-from app.components import press, text
+from app.components import kept, press, text
 from app.components.replay_checkpoints import OPENED, render_checkpoints
 from tracelake.errors import NotInLake, TraceLakeError
 from tracelake.replay.fork import ForkRequest
@@ -93,25 +93,30 @@ def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]
         texts = {RESULT: recorded.text}
     options = [name for name, held in texts.items() if held or name in {ANSWER, RESULT}]
     opened = state.get(OPENED)
+    key = f"replay-what-{span['kind']}-{len(options)}-{opened}"
+    usual = opened if opened in options else options[0]
     what = st.segmented_control(
         "Edit",
         [*options, NOTHING],
-        default=opened if opened in options else options[0],
+        default=usual,
         required=True,
-        key=f"replay-what-{span['kind']}-{len(options)}-{opened}",
+        key=kept.recall(key, among=[*options, NOTHING]),
         help="An edited answer or result is given instead of the recorded one; an edited request "
         "is sent.",
     )
+    kept.note(key, what, usual=usual)
     if what == NOTHING:
         st.caption("The run is repeated as it was; calls without a recording go live.")
         return None, None
+    key = kept.recall(state.replay_edit_key(str(span["span_id"]), what))
     typed = st.text_area(
         f"{what} of this step",
         texts[what],
         height=_EDIT_HEIGHT,
-        key=state.replay_edit_key(str(span["span_id"]), what),
+        key=key,
         label_visibility="collapsed",
     )
+    kept.note(key, typed, usual=texts[what])
     is_changed = typed != texts[what]
     problem = None if is_changed else f"Change the {what.lower()} first, or choose Nothing."
     if what == ANSWER and recorded.calls and _keeps_calls(recorded.calls, str(span["span_id"])):
@@ -125,12 +130,18 @@ def _keeps_calls(names: list[str], span_id: str) -> bool:
     """Whether an answer with another text still calls its tools; asked where it calls any."""
     is_alone = state.get(state.replay_alone_key(span_id), False)
     called = ", ".join(f"{name} ({count}x)" for name, count in Counter(names).items())
-    return st.toggle(
+    return _toggle(
         text.plain(f"Still calls {called}"),
-        value=not is_alone,
-        key=f"replay-keeps-calls-{span_id}-{is_alone}",
+        f"replay-keeps-calls-{span_id}-{is_alone}",
+        usual=not is_alone,
         help="Off: the answer is this text alone, and the agent ends its turn with it.",
     )
+
+
+def _toggle(label: str, key: str, *, usual: bool, help: str) -> bool:  # noqa: A002 - Streamlit's word
+    is_on = st.toggle(label, value=usual, key=kept.recall(key), help=help)
+    kept.note(key, is_on, usual=usual)
+    return is_on
 
 
 def _as_edit(what: str, typed: str) -> tuple[Edit | None, str | None]:
@@ -153,32 +164,33 @@ def _how(trace_id: str) -> str:
             "calls alone can. Programs started with `tracelake run -- CMD` can run again."
         )
         return CONVERSATION
-    return str(
-        st.segmented_control(
-            "Run again",
-            [PROGRAM, CONVERSATION],
-            default=PROGRAM,
-            required=True,
-            key="replay-how",
-            help="The program runs in a copy of its folder. The conversation needs no program: "
-            "only the model calls that follow the edit are issued again.",
-        )
+    how = st.segmented_control(
+        "Run again",
+        [PROGRAM, CONVERSATION],
+        default=PROGRAM,
+        required=True,
+        key=kept.recall("replay-how"),
+        help="The program runs in a copy of its folder. The conversation needs no program: "
+        "only the model calls that follow the edit are issued again.",
     )
+    kept.note("replay-how", how, usual=PROGRAM)
+    return str(how)
 
 
 def _options(trace_id: str, span: dict[str, Any], edit: Edit | None) -> ForkRequest:
-    where = st.selectbox("Working directory", list(_COPIES), key="replay-copy")
+    where = st.selectbox("Working directory", list(_COPIES), key=kept.recall("replay-copy"))
+    kept.note("replay-copy", where, usual=next(iter(_COPIES)))
     with st.container(horizontal=True):
-        live = st.toggle(
+        live = _toggle(
             "Calls without a recording go live",
-            value=True,
-            key="replay-live",
+            "replay-live",
+            usual=True,
             help="Off stops at the first such call and names the nearest recording.",
         )
-        slow = st.toggle(
+        slow = _toggle(
             "At the recorded pace",
-            value=False,
-            key="replay-pace",
+            "replay-pace",
+            usual=False,
             help="Recorded answers come as slowly as they came then.",
         )
     return ForkRequest(
@@ -244,10 +256,11 @@ def _converse(trace_id: str, span: dict[str, Any], edit: Edit | None, problem: s
     path = st.text_input(
         "Tools that may run",
         placeholder="package.module or /path/to/tools.py",
-        key="replay-tools",
+        key=kept.recall("replay-tools"),
         help="Functions of this Python module are called under the names of the tools. Other "
         "tools give their recorded results where the arguments are the same.",
     )
+    kept.note("replay-tools", path, usual="")
     lines = {
         "Model calls": "those that follow the edit are issued again, and cost what they cost",
         "Tools": "recorded results for the same arguments, functions of the module for others",

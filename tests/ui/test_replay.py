@@ -135,3 +135,26 @@ def test_a_fork_that_runs_is_not_said_to_be_starting(
     page = open_page("replay", trace="good", fork="again")
     (pills,) = page.button_group
     assert pills.options == ["New fork", "◌ running"]
+
+
+def test_what_was_typed_and_chosen_is_there_again(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A look at a rerun, at another edit or another page loses no edit and no choice."""
+    page = open_page("replay", trace="good", span="call")
+    page.text_area[0].set_value("Did something else.").run()
+    _one(page.text_input, "Tools that may run").set_value("my.tools").run()
+    page.switch_page("../pages/settings.py").run()
+    page.switch_page("../pages/replay.py")
+    page.query_params.update({"trace": "good", "span": "call"})
+    page.run()
+    assert page.text_area[0].value == "Did something else."
+    assert _one(page.text_input, "Tools that may run").value == "my.tools"
+    assert not any("Change the answer first" in caption.value for caption in page.caption)
+    page.text_area[0].set_value("Did good.").run()
+    assert any("Change the answer first" in caption.value for caption in page.caption)
+
+
+def _one(found: Any, label: str) -> Any:
+    (one,) = (element for element in found if element.label == label)
+    return one
