@@ -43,10 +43,11 @@ class _Value:
 
 @dataclass(slots=True)
 class _Address:
-    """All that a session set on one page, by name."""
+    """All that a session set on one page, by name, and what stood beside it."""
 
     page: str
     values: dict[str, _Value] = field(default_factory=dict)
+    others: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read(name: str) -> list[str]:
@@ -65,6 +66,7 @@ def write(name: str, values: Sequence[str]) -> None:
     known = address.values.get(name)
     before = [*known.before, old] if known and not known.is_heard else [old]
     address.values[name] = _Value(new, before, time.monotonic())
+    address.others = _others(address)
 
 
 def _put(name: str, values: list[str]) -> None:
@@ -87,8 +89,15 @@ def _settled() -> _Address:
     return address
 
 
+def _others(address: _Address) -> dict[str, list[str]]:
+    names = set(st.query_params) - address.values.keys()
+    return {name: st.query_params.get_all(name) for name in names}
+
+
 def _is_elsewhere(address: _Address, context: ScriptRunContext | None) -> bool:
     """Whether the parameters are another URL's, not an earlier state of this one."""
+    if address.values and _others(address) != address.others:
+        return True
     told = ((st.query_params.get_all(name), known) for name, known in address.values.items())
     return any(
         values != known.values

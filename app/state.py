@@ -25,6 +25,7 @@ class Param:
     TRACE = "trace"
     SPAN = "span"
     FORMAT = "format"
+    DRAFT = "draft"
     AGENT = "agent"  # may be repeated
     TOKEN = "token"  # noqa: S105 - a name
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import data, service, state
 from tracelake.playground.draft import PLAIN_PARAMETERS, Draft, changes, draft_of, scratch
+from tracelake.playground.drafts import Edits
 from tracelake.playground.fields import (
     Field,
     as_list,
@@ -94,6 +95,19 @@ class Workbench:
     def edits(self) -> tuple[str, ...]:
         """Names of what was edited."""
         return changes(self.base, self.draft)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether anything differs from the original, the format and variables' values too."""
+        filled = any(self.values.values()) and any(self.values.get(v) for v in self.variables)
+        return bool(self.edits or self.trail or filled)
+
+    @property
+    def kept(self) -> Edits:
+        """All that `restore` needs."""
+        left = (step.left for step in self.trail)
+        values = {name: value for name, value in self.values.items() if value}
+        return Edits((*left, self.draft), values)
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -200,10 +214,18 @@ class Workbench:
         return self.base if self.draft.api == api else switched(self.original, api).draft
 
     def reset(self) -> None:
-        """Take every edit back, a change of format too."""
+        """Take every edit back, a change of format and what variables stand for too."""
         self.trail.clear()
+        self.values.clear()
         self.base = self.original
         self.replace(self.original)
+
+    def restore(self, edits: Edits) -> None:
+        """Take edits that were kept, format by format as they came about."""
+        self.reset()
+        for draft in edits.drafts:
+            self.take(draft)
+        self.values.update(edits.values)
 
     def reset_part(self, name: str) -> None:
         """Take the edits of the system prompt, the messages or the tools back."""

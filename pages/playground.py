@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import data, navigation, state, workbench
-from app.components import answers, editor, text
+from app import data, drafts, navigation, state, workbench
+from app.components import answers, draft_note, editor, text
 from app.components.diff import render_diff
 from app.components.follow_up import render_follow_up
-from app.components.send_panel import render_send, scratch_format
+from app.components.send_panel import name_format, render_send, scratch_format
 from app.components.text_editor import after_edits
 from tracelake.errors import NotInLake, QueryError
 from tracelake.playground.draft import draft_of
@@ -37,7 +37,15 @@ def main() -> None:
     if bench is None:
         return
     bench.drawn = None
-    heading = st.container()
+    heading = st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="playground-heading"
+    )
+    with heading:
+        title = st.container(
+            horizontal=True, vertical_alignment="center", gap="small", width="content"
+        )
+        # before the editors: they say there what became of their edits
+        draft_note.reserve_note()
     if is_wide():
         right = st.container()
     else:
@@ -49,9 +57,14 @@ def main() -> None:
         if render_send(bench):
             bench.first_shown = len(all_tests(bench)) - bench.round_size + 1
             st.rerun()
+        # drawn last: the settings above may have been edited
+        draft_note.keep(bench)
+        with title:
+            render_title(bench)
+            render_edits(bench)
+            draft_note.render_offer(bench)
         with heading:
-            # drawn last: the settings above may have been edited
-            render_heading(bench)
+            render_ways(bench)
         st.fragment(render_results, run_every=POLL_S if bench.is_running else None)(bench)
     bench.drawn = bench.shown_elsewhere
 
@@ -75,48 +88,52 @@ def find_bench() -> workbench.Workbench | None:
     trace_id, span_id = state.param(state.Param.TRACE), state.param(state.Param.SPAN)
     if trace_id and span_id:
         try:
-            return workbench.of_span(trace_id, span_id)
+            bench = workbench.of_span(trace_id, span_id)
         except (NotInLake, QueryError) as error:
             st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             navigation.render_link("playground", "Start from scratch", icon=":material/add:")
             return None
+        drafts.follow_url(bench)
+        return bench
     if span_id:
         st.warning("This link names a span and no trace, so there is nothing to open.")
-    return workbench.of_scratch(scratch_format())
+    bench = workbench.of_scratch(scratch_format())
+    if drafts.follow_url(bench):
+        name_format(bench)
+    return bench
 
 
-def render_heading(bench: workbench.Workbench) -> None:
-    """What is under edit, what was edited, and the way back."""
+def render_title(bench: workbench.Workbench) -> None:
+    """What is under edit."""
     span = bench.span
-    row = st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="playground-heading"
+    if span is None:
+        st.markdown("**New prompt** :gray[without a trace]")
+        return
+    st.markdown(
+        f":violet-badge[LLM call] **{text.plain(span['agent_name'] or 'call')}** "
+        f":gray[{text.plain(span['model'] or '')} · {text.moment(span['start_time'])}]"
     )
-    with row:
-        if span is None:
-            st.markdown("**New prompt** :gray[without a trace]")
-        else:
-            st.markdown(
-                f":violet-badge[LLM call] **{text.plain(span['agent_name'] or 'call')}** "
-                f":gray[{text.plain(span['model'] or '')} · {text.moment(span['start_time'])}]"
-            )
-        render_edits(bench)
-        st.space("stretch")
-        if span is not None:
-            navigation.render_link(
-                "live",
-                "Show in Live",
-                icon=":material/account_tree:",
-                trace=span["trace_id"],
-                span=span["span_id"],
-            )
-        st.segmented_control(
-            "Layout",
-            ["Edit", "Compare"],
-            default="Edit",
-            required=True,
-            key="layout",
-            label_visibility="collapsed",
+
+
+def render_ways(bench: workbench.Workbench) -> None:
+    """The way back, and how the page is laid out."""
+    st.space("stretch")
+    if bench.span is not None:
+        navigation.render_link(
+            "live",
+            "Show in Live",
+            icon=":material/account_tree:",
+            trace=bench.span["trace_id"],
+            span=bench.span["span_id"],
         )
+    st.segmented_control(
+        "Layout",
+        ["Edit", "Compare"],
+        default="Edit",
+        required=True,
+        key="layout",
+        label_visibility="collapsed",
+    )
 
 
 def render_edits(bench: workbench.Workbench) -> None:
@@ -137,12 +154,12 @@ def render_edits(bench: workbench.Workbench) -> None:
         )
     if len(edits) > _EDITS:
         st.markdown(f":gray[and {len(edits) - _EDITS} more]")
-    if edits or bench.trail:
+    if bench.is_edited:
         st.button(
             "Reset all",
             icon=":material/restart_alt:",
             type="tertiary",
-            help="Take every edit back, the format too",
+            help="Take every edit back, the format too, and keep none",
             on_click=after_edits(bench.reset),
             key="reset-all",
         )
@@ -150,6 +167,7 @@ def render_edits(bench: workbench.Workbench) -> None:
 
 def render_results(bench: workbench.Workbench) -> None:
     """Answers, the prompt's differences, and every test so far."""
+    drafts.keep(bench)
     if bench.is_outdated:
         # of an editor and a tab used at once, Streamlit draws the tab's part alone
         st.rerun(scope="app")

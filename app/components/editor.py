@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from app.components import text
+from app.components import draft_note, text
 from app.components.text_editor import after_edits, render_text_editor, reserve_heights
 from tracelake.playground.draft import MAX_TOKENS_KEY, PLAIN_PARAMETERS
 from tracelake.playground.fields import ROLES, as_list, dump, role_of
@@ -289,10 +289,11 @@ def _try(take: Callable[[str], object], text: str) -> str:
 
 
 def _settle(bench: Workbench) -> None:
-    """Draw the page again where it would show something else than it does.
+    """Keep the edits, and draw the page again where it would show something else than it does.
 
     What is typed into one editor is taken in by that alone, so that typing is not held up.
     """
+    draft_note.keep(bench)
     if bench.is_outdated:
         st.rerun(scope="app")
 

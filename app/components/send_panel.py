@@ -28,6 +28,14 @@ def scratch_format() -> DraftApi:
     return FORMATS.get(state.param(state.Param.FORMAT) or "", "messages")
 
 
+def name_format(bench: workbench.Workbench) -> None:
+    """Have the URL name the format of a call from scratch."""
+    if bench.draft.api != scratch_format():
+        state.set_params(
+            format=next(name for name, api in FORMATS.items() if api == bench.draft.api)
+        )
+
+
 def render_send(bench: workbench.Workbench) -> bool:
     """Draw it all; gives whether a test was sent just now."""
     with st.container(border=True, key="send", gap="small"):
@@ -69,9 +77,9 @@ def _render_format(bench: workbench.Workbench) -> None:
         key=f"format-{bench.stamp}",
     )
     if FORMATS[chosen] != bench.draft.api:
-        if bench.span is None:
-            state.set_params(format=chosen)
         bench.switch(FORMATS[chosen])
+        if bench.span is None:
+            name_format(bench)
         st.rerun()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -165,6 +166,29 @@ def test_focus_and_typing_survive_an_answer_that_streams(page: Page, url: str, l
     expect(system).to_contain_text("first second third")
     page.get_by_role("button", name="Reset all").click()
     expect(system).not_to_contain_text("first")
+
+
+def test_edits_outlive_the_page(page: Page, url: str) -> None:
+    """Edits are there after a reload; discarded, the recorded prompt is, and Back leads away."""
+    page.goto("about:blank")
+    page.goto(f"{url}/playground?trace=hostile&span=call")
+    system = page.get_by_role("textbox", name="System prompt")
+    expect(system).to_contain_text("Old <script>")
+    system.press("Control+End")
+    page.keyboard.type(" kept")
+    expect(page.get_by_text(re.compile("^Kept .* UTC"))).to_be_visible()
+    expect(page).to_have_url(re.compile("draft=[0-9a-f]{16}"))
+    page.reload()
+    expect(system).to_contain_text("kept")
+    page.get_by_role("button", name="Reset all").click()
+    expect(system).not_to_contain_text("kept")
+    expect(page).not_to_have_url(re.compile("draft="))
+    page.reload()
+    expect(system).to_contain_text("Old <script>")
+    expect(system).not_to_contain_text("kept")
+    for _ in range(page.evaluate("history.length") - 1):
+        page.go_back()
+    expect(page).to_have_url("about:blank")
 
 
 @pytest.mark.alone
