@@ -60,7 +60,7 @@ def _fork(fork_id: str, drawn: str | None) -> None:
 
 
 def _choose_trace() -> str:
-    """The trace to fork: the one in the URL, else the latest; a fork's own origin for a fork."""
+    """The trace to fork: the one in the URL, a fork's origin for a fork, else the latest run."""
     fork_id = state.param(FORK)
     wanted = (forks.origin_of(fork_id) if fork_id else None) or state.param(state.Param.TRACE)
     rows = {r["trace_id"]: r for r in data.list_traces(TraceFilter(), page_size=_LISTED).rows}
@@ -69,7 +69,7 @@ def _choose_trace() -> str:
     chosen = st.selectbox(
         "Run",
         options,
-        index=options.index(wanted) if wanted else 0,
+        index=options.index(wanted) if wanted else _latest_run(options, rows),
         format_func=names.__getitem__,
         # with other names another widget: Streamlit keeps the chosen name, not the id
         key=f"replay-trace-{wanted}-{hash(tuple(names.values()))}",
@@ -77,6 +77,12 @@ def _choose_trace() -> str:
     if chosen != wanted:
         state.set_params(trace=chosen, span=None, fork=None)
     return chosen
+
+
+def _latest_run(options: list[str], rows: dict[str, dict[str, Any]]) -> int:
+    """Where the latest trace stands that is neither a fork nor a test of another's call."""
+    runs = (at for at, one in enumerate(options) if not rows[one]["forked_from_trace_id"])
+    return next(runs, 0)
 
 
 def _name(row: dict[str, Any] | None, trace_id: str) -> str:

@@ -47,6 +47,17 @@ def test_the_run_of_the_url_is_chosen_and_named_with_its_zone(
     assert any("Each rerun is a new trace" in caption.value for caption in page.caption)
 
 
+def test_without_a_choice_the_latest_run_is_there_and_not_its_fork(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """Who reran a run wants to rerun it again, not the rerun."""
+    filled.append({"event_type": "llm_call", "trace_id": "again", "span_id": "call",
+                   "timestamp": "2026-11-23T10:00:00.000000Z", "agent_name": "coder",
+                   "data": {"model": "m", "forked_from_trace_id": "live"}})  # fmt: skip
+    page = open_page("replay")
+    assert page.selectbox[0].value == "live"
+
+
 def test_a_run_without_a_command_can_only_be_talked_through_after_an_edit(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:
