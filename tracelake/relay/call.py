@@ -70,6 +70,8 @@ class Call:
         if is_controlled:
             self._filter = HeadFilter()
         self._out: list[Piece] = []  # gathered for the upstream, not yet sent
+        #: Of the body, what came before there was an upstream; recorded or not, it has to arrive.
+        self._waiting: list[Piece] = []
         self.capture = capture
 
     @property
@@ -94,6 +96,7 @@ class Call:
         self.request_complete = True
         connection = self._pool.take()
         if connection is None:
+            self._waiting.append(body)
             self._connecting = asyncio.ensure_future(self._connect())
         else:
             connection.begin(self)
@@ -113,6 +116,8 @@ class Call:
             return
         if self._upstream is not None:
             self._out.append(self._framed(data))
+        else:
+            self._waiting.append(data)
         self._sent_bytes += len(data)
         self._recorder.keep(self.capture, self.capture.request, data)
         if self._upstream is None and self._sent_bytes > _WAITING_BYTES:
@@ -152,6 +157,8 @@ class Call:
         if self._upstream is not None:
             self._out.append(data)
             self.flush()
+        else:
+            self._waiting.append(data)
         self._recorder.keep(self.capture, self.capture.request, data)
         self.capture.amended = True
         if self._is_tunnel:
@@ -205,6 +212,7 @@ class Call:
         """The kept-alive connection was dead already: use a fresh one."""
         self._retried = True
         self._upstream = None
+        self._waiting = list(self.capture.request)
         self._connecting = asyncio.ensure_future(self._connect())
 
     def upstream_died(self, why: str, *, framed: bool) -> None:
@@ -270,7 +278,8 @@ class Call:
     def _attach(self, connection: UpstreamConnection) -> None:
         connection.begin(self)
         self._upstream = connection
-        self._out = [self._head, *map(self._framed, self.capture.request)]
+        self._out = [self._head, *map(self._framed, self._waiting)]
+        self._waiting.clear()
         if self._trailer:
             self._out.append(self._trailer)
         if not self._client.is_reading:

@@ -41,6 +41,8 @@ QUEUE_BYTES = 128 * 1024 * 1024
 HELD_BYTES = 512 * 1024 * 1024
 #: Room kept for the ends of exchanges whose bodies no longer fit.
 _RESERVE_BYTES = 4 * 1024 * 1024
+#: The same, where few records, or one, are what fills the queue.
+_RESERVE_RECORDS = 256
 #: Fixed costs of a queued record, beside its body.
 _RECORD_BYTES = 2048
 #: Written at once. The event loop waits while a batch is made, so batches are small, unless much
@@ -167,7 +169,8 @@ class Recorder:
             return
         self._dropped_by_loop += 1
         self._held_out_by_loop(capture)
-        if capture.opened and self.queued_bytes < self._queue_bytes + _RESERVE_BYTES:
+        is_reserved = self.queued_bytes < self._queue_bytes + _RESERVE_BYTES
+        if capture.opened and (is_reserved or len(self._queue) < _RESERVE_RECORDS):
             # its end is told even so, or it would look running for ever
             self._put("ended", capture, _RECORD_BYTES)
 
