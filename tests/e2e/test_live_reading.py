@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -196,3 +197,42 @@ def test_reading_goes_on_while_the_run_does(page: Page, served: tuple[Lake, str]
     expect(panel.locator(".tl-facts")).to_contain_text("Calls1")
     run.call("c2")  # its agent's own span says nothing new
     expect(panel.locator(".tl-facts")).to_contain_text("Calls2")
+
+
+def test_long_names_and_times_leave_room_for_the_rest(page: Page, served: tuple[Lake, str]) -> None:
+    """Beside a long name its figures are read; signs are cut between, time is told in minutes."""
+    lake, base = served
+    run = Run(lake, "names")
+    family, long = "👩‍👩‍👧‍👦" * 30, "agent of a very long name " * 4
+    for index in range(2):
+        run.tell("agent_start", f"a{index}", "root", f"{long}{index}", role="subagent")
+        run.call(f"c{index}", f"a{index}", f"{long}{index}", response=family)
+    lake.append({
+        "event_type": "agent_end", "trace_id": "names", "span_id": "root", "parent_id": None,
+        "timestamp": datetime.now(UTC) + timedelta(seconds=150), "agent_name": "orchestrator",
+        "data": {"status": "ok"},
+    })  # fmt: skip
+    show(page, base, "names", 7)
+    expect(page.locator(".tl-ticks")).to_contain_text("30 s1 m 00 s1 m 30 s")
+    text = page.evaluate(f"{GRAPH}.view.cy.getElementById('c0:response').data('text')")
+    assert set(text.replace("…", "").split("👩‍👩‍👧‍👦")) <= {"", "\n"}
+    page.keyboard.press("a")
+    calls = page.locator(".tl-menu em").nth(1)
+    inside = page.locator(".tl-menu").bounding_box()
+    count = calls.bounding_box()
+    assert inside is not None
+    assert count is not None
+    assert count["x"] + count["width"] <= inside["x"] + inside["width"]
+    page.keyboard.press("Escape")
+    for _ in range(3):
+        page.keyboard.press("j")
+    status = page.locator(".tl-detail .tl-status")
+    expect(page.locator(".tl-detail h3")).to_have_text("claude-sonnet-4-6")
+    expect(status).to_have_text("done")
+    wide, chip = page.locator(".tl-detail h3").bounding_box(), status.bounding_box()
+    assert wide is not None
+    assert wide["width"] > 100
+    assert chip is not None
+    assert chip["height"] < 26
+    page.set_viewport_size({"width": 720, "height": 450})  # 200 %
+    expect(page.get_by_role("button", name="Failed")).to_be_in_viewport(ratio=1)

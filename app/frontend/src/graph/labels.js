@@ -5,6 +5,7 @@ import { count, duration } from "../shared/format.js";
 export const FONT_SIZE = 12.5;
 const PADDING = { llm: 16, tool: 38, response: 16, stack: 16 };
 const canvas = document.createElement("canvas").getContext("2d");
+const shapes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 let cache = new Map();
 let family = "";
 
@@ -85,7 +86,7 @@ function twoLines(text, room) {
   return `${text.slice(0, cut).trimEnd()}\n${line(text.slice(cut).trimStart(), room)}`;
 }
 
-/** How many leading characters fit into `room` pixels. */
+/** How many leading characters fit into `room` pixels; what is drawn as one is never parted. */
 function fit(text, room) {
   let low = 0;
   let high = text.length;
@@ -94,5 +95,5 @@ function fit(text, room) {
     if (canvas.measureText(text.slice(0, middle)).width <= room) low = middle;
     else high = middle - 1;
   }
-  return low;
+  return shapes.segment(text).containing(low)?.index ?? low;
 }

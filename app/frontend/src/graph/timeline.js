@@ -8,6 +8,8 @@ const SPARE = 6; // rows drawn beyond the window on either side
 const TICK_MS = 1000;
 /** Without news for this long running bars grow at every fifth tick only. */
 const QUIET_MS = 8000;
+/** Steps of the axis from ten seconds to a day; shorter and longer ones are decimal. */
+const STEPS_S = [10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 
 export class Timeline {
   /**
@@ -284,7 +286,11 @@ export class Timeline {
   }
 }
 
+/** Smallest step, in milliseconds, that people count time in. */
 function niceStep(rough) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(rough, 0.001)));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+  const known = STEPS_S.find((step) => rough > 5000 && step * 1000 >= rough);
+  if (known) return known * 1000;
+  const unit = rough > 5000 ? 86_400_000 : 1;
+  const power = 10 ** Math.floor(Math.log10(Math.max(rough / unit, 0.001)));
+  return [1, 2, 5, 10].map((factor) => factor * power * unit).find((step) => step >= rough);
 }
