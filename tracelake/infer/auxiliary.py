@@ -1,7 +1,8 @@
 """Calls that serve a program's housekeeping: never agents, never summed.
 
 Token counts, embeddings and model lists are known by their endpoint. A probe asks for at most one
-token. A title call is recognised by what it asks for, with no tools and nothing said before.
+token. What a chat front end asks for beside the answer (a title, tags, questions to ask next) is
+recognised by what it asks for, with no tools and nothing said before.
 """
 
 from __future__ import annotations
@@ -38,6 +39,19 @@ _FEW_WORDS = re.compile(
     r"|\b(?:short|brief|concise|succinct) title\b",
     re.IGNORECASE,
 )
+#: What a chat front end shows beside the answer, asked for above a copy of the conversation.
+_HISTORY = r"(?:conversation|dialog(?:ue)?|chat|(?:chat|message)s? history)"
+_TAGS = re.compile(
+    rf"\b(?:tags?|keywords|categories)\b[^.\n]{{0,80}}\b{_HISTORY}\b"
+    rf"|\b{_HISTORY}\b[^.\n]{{0,40}}\b(?:tags|keywords)\b",
+    re.IGNORECASE,
+)
+_NEXT_QUESTIONS = re.compile(
+    r"\b(?:suggest|generate|propose|predict|write|list)\b[^.\n]{0,60}\b(?:follow-?\s?up|next)\b"
+    rf"[^.\n]{{0,30}}\b(?:questions?|prompts?|messages?|replies)\b[^\n]{{0,160}}\b{_HISTORY}\b",
+    re.IGNORECASE,
+)
+_WISH_CHARS = 1500
 _TITLE_PROMPT_CHARS = 6000
 _SUMMARY = re.compile(
     r"\bsummar(?:y|ies|i[sz]e|i[sz]ing|i[sz]ation)\b|\bcompact(?:ion|ed|ing)?\b|\bcondens"
@@ -58,10 +72,20 @@ def auxiliary_purpose(request: Request, core: Sequence[Atom]) -> tuple[str, Kind
     if any(atom.role == "assistant" for atom in core[:-1]):
         return None
     text = f"{request.system}\n{core[-1].text[-2000:] if core else ''}"
-    if len(text) > _TITLE_PROMPT_CHARS:
-        return None
     is_title = _TITLE.search(text) or (_LABEL.search(text) and _FEW_WORDS.search(text))
-    return ("title", "llm") if is_title else None
+    if is_title and len(text) <= _TITLE_PROMPT_CHARS:
+        return "title", "llm"
+    return _wish_of_front_end(request, core)
+
+
+def _wish_of_front_end(request: Request, core: Sequence[Atom]) -> tuple[str, Kind] | None:
+    """Tags or next questions for a conversation that one message tells, under no prompt."""
+    if request.system or len(core) != 1:
+        return None
+    wish = core[0].text[:_WISH_CHARS]
+    if _TAGS.search(wish):
+        return "tags", "llm"
+    return ("next questions", "llm") if _NEXT_QUESTIONS.search(wish) else None
 
 
 def asks_for_summary(core: Sequence[Atom]) -> bool:

@@ -34,6 +34,7 @@ _IS_UNANSWERED = 150
 _IS_UNCLAIMED = 50
 _IS_NAMED = 100
 _IS_STALE = -300
+_IS_SENT_AGAIN = -100
 _STALE = timedelta(seconds=60)
 _SUMMARY_MIN_CHARS = 40
 _SUMMARY_MIN_SHARE = 0.5
@@ -173,6 +174,8 @@ def _weight(found: Found, persona: Persona, start: datetime) -> float:
     weight += _IS_NAMED * _named_share(tool, persona)
     weight += _IS_UNANSWERED * (tool.end is None)
     weight += _IS_UNCLAIMED * (not tool.children)
+    # who asks again is likely to act on the second answer
+    weight += _IS_SENT_AGAIN * (tool.call.again is not None)
     if tool.end is not None and start - tool.end > _STALE:
         weight += _IS_STALE
     return weight

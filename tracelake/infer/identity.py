@@ -2,7 +2,8 @@
 
 Two prompts are the same persona when their fingerprints agree, or when they give the same role
 ("You are …") and one only adds to the other, or they are long, differ little and come with the same
-tools; but not when they are offered quite different tools. Inside one conversation, where a prompt
+tools, or tell their reader the same name and offer the same tools; but not when they are offered
+quite different tools. Inside one conversation, where a prompt
 with a changing part is the rule and another agent the exception, half of the words are enough.
 """
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"\w+")
 _ROLE = re.compile(
-    r"\b(?:[Yy]ou are|[Yy]ou're|[Aa]ct as|[Yy]ou act as|[Nn]ame is|[Yy]our role is)(?: now)?\s+"
-    r"(?:an?\s+|the\s+|our\s+)?([^.,;:!?\n()]{2,80})"
+    r"\b(?:(?:[Yy]ou are|[Yy]ou're|[Aa]ct as|[Nn]ame is|[Yy]our role is)(?: now)?\s+"
+    r"(?:an?\s+|the\s+|our\s+)?|(?:[Aa]nswer|[Rr]eply|[Rr]espond|[Ss]peak|[Ww]ork|[Ss]erve) as\s+"
+    r"(?:an?|the|our)\s+)([^.,;:!?\n()]{2,80})"
 )
 #: Where a role turns into a description of what the role is for.
 _TAIL = re.compile(
@@ -58,6 +60,7 @@ _GENERIC = frozenset(
 _WORDS_MAX = 3000
 _SAME_WORDS = 0.8
 _SAME_WORDS_IN_CONVERSATION = 0.5
+_SAME_WORDS_OF_NAMED = 0.5
 #: A prompt of fewer words differs from another one by its task, not by a changing part.
 _LONG_WORDS = 40
 #: A prompt of fewer words says too little for a longer one to be counted as its extension.
@@ -74,6 +77,7 @@ class Persona:
         words: Hashes of the prompt's words, lower case.
         tools: Names of the tools it is offered.
         name: The name that the first message gives its reader, or None.
+        own_name: The same of the prompt itself.
     """
 
     fingerprint: str
@@ -81,6 +85,7 @@ class Persona:
     words: frozenset[int] = field(default_factory=frozenset[int], repr=False)
     tools: frozenset[str] = frozenset()
     name: str | None = None
+    own_name: str | None = None
 
 
 NOBODY = Persona("")
@@ -132,7 +137,13 @@ def persona_of(system: str, tools: Iterable[str] = ()) -> Persona:
         words.add(hash(word))
         if len(words) >= _WORDS_MAX:
             break
-    return Persona(fingerprint(system), role_phrase(system), frozenset(words), offered)
+    return Persona(
+        fingerprint(system),
+        role_phrase(system),
+        frozenset(words),
+        offered,
+        own_name=own_name(system),
+    )
 
 
 def is_same_persona(one: Persona, other: Persona) -> bool:
@@ -149,6 +160,9 @@ def is_same_persona(one: Persona, other: Persona) -> bool:
     fewer, more = sorted((len(one.words), len(other.words)))
     if fewer >= _TELLING_WORDS and shared == fewer:
         return True
+    if one.own_name and one.own_name == other.own_name and one.tools == other.tools:
+        # the rest of the prompt may be what the agent works on
+        return shared >= _SAME_WORDS_OF_NAMED * fewer
     has_tools = bool(one.tools) and one.tools == other.tools
     return has_tools and fewer >= _LONG_WORDS and shared >= _SAME_WORDS * (fewer + more - shared)
 

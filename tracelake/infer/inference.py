@@ -26,7 +26,7 @@ from tracelake.infer.retelling import opening_of
 from tracelake.infer.scope import read_scope
 from tracelake.infer.state import Call, Evidence, Thread
 from tracelake.infer.threads import core_atoms
-from tracelake.infer.toolspans import open_tools, parameters_of, take_results
+from tracelake.infer.toolspans import drop_abandoned, open_tools, parameters_of, take_results
 from tracelake.infer.traces import Traces
 from tracelake.wire import tools_fingerprint
 
@@ -128,7 +128,7 @@ class Inference:
         trace = known or sight.trace or self._traces.near(asked, is_auxiliary=is_auxiliary)
         if trace is None:
             trace = self._traces.add(exchange, asked.scope, threads, phrases)
-        self._traces.touch(trace, asked.scope, asked.start)
+        self._traces.touch(trace, asked)
         return trace, sight
 
     def _placed(
@@ -149,9 +149,12 @@ class Inference:
         call = self._new_call(exchange, asked, trace, agent, placement.evidence)
         call.thread = thread
         call.is_summary = asks_for_summary(asked.core)
+        if placement.resample_of is not None and placement.resample_of.end is not None:
+            placement.resample_of.again = call
         new = asked.core
         if previous is not None:
             previous.is_continued = True
+            told += drop_abandoned(previous)
             told += take_results(call, previous, _news(placement, asked))
             told += separate(thread)
         else:

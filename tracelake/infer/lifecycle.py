@@ -49,13 +49,13 @@ def end_agent(agent: Agent, end: datetime, status: Status) -> list[JsonEvent]:
     return told
 
 
-def end_unanswered(tool: ToolCall) -> list[JsonEvent]:
+def end_unanswered(tool: ToolCall, *, is_dropped: bool = False) -> list[JsonEvent]:
     """End a tool call without a result.
 
     The last calls of a conversation are how a program is told its final answer: ok. A call that
     the conversation went on without was dropped: cancelled.
     """
-    is_last = not tool.call.is_continued
+    is_last = not (is_dropped or tool.call.is_continued)
     tool.status = "ok" if is_last else "cancelled"
     tool.is_unanswered = True
     tool.end = tool.start

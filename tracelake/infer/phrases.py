@@ -28,6 +28,11 @@ _WORD = re.compile(
 _ITEM = re.compile(r"^\s*(?:(?:[-*\u2022+]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
 #: `Action Input: find the way` in plain text, `agent(task="find the way")` in code.
 _LABELLED = re.compile(r"^[*_`#\s]*[A-Za-z][\w ]{0,30}[*_`]*:[*_`]*\s+(\S.*)$")
+#: `Final Answer: …` at the end of an answer that thinks aloud: programs hand on what follows alone.
+_CONCLUSION = re.compile(
+    r"\n[*_`#\s]*(?:(?:my|the)\s+)?(?:final\s+)?(?:answer|result|conclusion)[*_`]*:[*_`]*\s+(\S.*)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,80}>")
 _QUOTED = re.compile(r"\"([^\"\n]{12,2000})\"|(?<!\w)'([^'\n]{12,2000})'")
 _ANCHOR = 3
@@ -93,13 +98,17 @@ def words_of(text: str) -> list[str]:
 def phrases_of(value: Any) -> Iterator[tuple[str, bool]]:
     """The strings of a JSON value or text worth recognising, each with whether it is whole.
 
-    Text that is or holds a JSON document gives its strings too, as parts; lines of a list and
-    quoted strings, as in code, are parts as well.
+    What a text ends with after `Final Answer:` counts as whole too. Text that is or holds a JSON
+    document gives its strings too, as parts; lines of a list and quoted strings, as in code, are
+    parts as well.
     """
     if isinstance(value, str):
         if len(value) > _PHRASE_MAX_CHARS:
             return
         yield value, True
+        concluded = _CONCLUSION.search(value)
+        if concluded is not None:
+            yield concluded[1], True
         for part in _parts(value):
             yield part, False
     elif isinstance(value, dict):

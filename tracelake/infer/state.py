@@ -67,6 +67,7 @@ class Call:
         last_message: Length and hash of the user's message that ends the request, if one does.
         is_summary: The call asked to sum up its conversation.
         is_continued: A later call of the same thread exists.
+    again: The same request once more, sent after this one was answered.
     """
 
     span_id: str
@@ -92,6 +93,7 @@ class Call:
     is_summary: bool = False
     kind: Kind = "llm"
     is_continued: bool = False
+    again: Call | None = None
     is_auxiliary: bool = False
     tools: list[ToolCall] = field(default_factory=list[ToolCall])
 
@@ -189,6 +191,8 @@ class Trace:
     leaf_tools: set[str] = field(default_factory=set[str])
     #: Ids that results of tool calls tell, by which a spawned agent may name itself.
     told_ids: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
+    #: Who was asked what first, by a hash of the first message.
+    asked_first: dict[int, list[Persona]] = field(default_factory=dict[int, "list[Persona]"])
     #: Conversations that may turn out to be started by a call in flight.
     unlinked: list[Unlinked] = field(default_factory=list["Unlinked"])
     calls_in_flight: int = 0

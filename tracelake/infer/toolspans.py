@@ -125,6 +125,18 @@ def _take_plain(call: Call, previous: Call, new: Sequence[Atom]) -> list[JsonEve
     return told
 
 
+def drop_abandoned(call: Call) -> list[JsonEvent]:
+    """End what an answer asked for that was thrown away: its request was sent again, as `call`.
+
+    The conversation goes on from the second answer. Only tools that the program is seen to run are
+    ended so; an answer that is given by a tool never has a result.
+    """
+    names = {tool.name for tool in call.tools}
+    abandoned = [t for t in call.agent.awaiting.values() if t.call.again is call]
+    left = [tool for tool in abandoned if tool.name in names]
+    return [event for tool in left for event in end_unanswered(tool, is_dropped=True)]
+
+
 def close_tool(
     tool: ToolCall, result: str, is_error: bool | None, at: datetime, evidence: Evidence
 ) -> list[JsonEvent]:

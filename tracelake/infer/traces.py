@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tracelake.infer.lifecycle import FORGET_AFTER, IDLE_AFTER_ANSWER
 from tracelake.infer.names import program_name
+from tracelake.infer.nearness import note_question, one_agreeing
 from tracelake.infer.phrases import PhraseIndex
 from tracelake.infer.placement import repeats
 from tracelake.infer.state import Trace
@@ -80,7 +81,9 @@ class Traces:
     def near(self, asked: Asked, *, is_auxiliary: bool) -> Trace | None:
         """The one quiet trace of the same client that was active just before, or None.
 
-        A request that repeats the first one of that trace is a new run of the same program. An
+        A request that repeats the first one of that trace is a new run of the same program. Of
+        several traces, or one in flight, only that is meant whose words agree: another agent of it
+        was asked the same, or a tool call that it waits for names what the prompt is about. An
         auxiliary call joins the latest of several, in flight or not.
         """
         if asked.scope.key is not None:
@@ -93,7 +96,7 @@ class Traces:
         if is_auxiliary:
             return max(close, key=lambda trace: trace.last_activity, default=None)
         if len(close) != 1 or close[0].calls_in_flight or not close[0].agents:
-            return None
+            return one_agreeing(asked, close)
         first = close[0].agents[0].calls[0] if close[0].agents[0].calls else None
         same = close[0].threads.find_same(asked.core, may_link=lambda call: call is first)
         return None if same is not None and repeats(asked, same) else close[0]
@@ -121,9 +124,12 @@ class Traces:
             self._pooled[scope.host].append(trace)
         return trace
 
-    def touch(self, trace: Trace, scope: Scope, at: datetime) -> None:
-        """Note that a call of this scope belongs to a trace."""
-        trace.last_activity = max(trace.last_activity, at)
+    def touch(self, trace: Trace, asked: Asked) -> None:
+        """Note that a call belongs to a trace."""
+        scope = asked.scope
+        trace.last_activity = max(trace.last_activity, asked.start)
+        if scope.key is None:
+            note_question(trace, asked)
         trace.session_id = trace.session_id or scope.session_id
         if scope.process is not None:
             trace.processes.add(scope.process)

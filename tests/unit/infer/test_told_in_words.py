@@ -77,3 +77,15 @@ def test_a_call_that_is_written_as_text_delegates() -> None:
     above = spans.above(spans.agent_of(writer))
     assert above is not None
     assert above["name"] == "planner"
+
+
+def test_what_an_answer_concludes_with_is_handed_on_as_context() -> None:
+    """A program cuts the thoughts off an answer before it gives it to the next agent."""
+    script = Script()
+    said = [say("assistant", "Thought: I know it now.\nFinal Answer: About 1900 books were lent.")]
+    script.call(0, 10, [say("user", "How many books?")], said, system="You are the clerk.")
+    prompt = say("user", "Write the report.\nContext:\nAbout 1900 books were lent.")
+    report = script.call(20, 30, [prompt], system="You are the reporter.")
+    spans = script.spans()
+    assert spans.agent_of(report)["parent_id"] == spans.root["span_id"]
+    assert len(spans.of("agent")) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tests.corpus.infer_support import fold
@@ -212,3 +213,32 @@ def test_a_result_that_comes_after_the_agent_was_idle_for_long() -> None:
     (tool,) = Spans(fold(events)).of("tool")
     assert (tool["status"], tool["result"]) == ("error", "Exit code 3")
     assert not json.loads(tool["attributes"])["unanswered"]
+
+
+def test_a_request_sent_again_drops_what_the_first_answer_asked_for() -> None:
+    """A client throws an answer away and asks again: the tools of the second answer are run."""
+    script = Script()
+    kept = use("c1", "ask_reader", letter="The long letter of Mr Brown, please.")
+    first = script.call(0, 10, [QUESTION], [replace(kept, id="c0")])
+    again = script.call(20, 30, [QUESTION], [kept])
+    prompt = say("user", "The long letter of Mr Brown, please.")
+    reader = "You are the reader."
+    cut = script.call(40, 50, [prompt], outcome="client_disconnected", system=reader)
+    read = script.call(60, 70, [prompt], [say("assistant", "Dear all")], system=reader)
+    script.call(80, 90, [QUESTION, kept, got("c1", "Dear all")], [say("assistant", "done")])
+    spans = script.spans()
+    dropped, run = (spans[derived_id(call, "tool", 0)] for call in (first, again))
+    assert (dropped["status"], run["status"]) == ("cancelled", "ok")
+    assert spans.agent_of(cut) is spans.agent_of(read)
+    assert spans.above(spans.agent_of(read)) is run
+
+
+def test_an_answer_by_a_tool_stands_when_its_request_is_sent_again() -> None:
+    """A program that asks the same time and again gets an answer each time."""
+    script = Script()
+    calls = [
+        script.call(20 * n, 20 * n + 10, [QUESTION], [use(f"c{n}", "final_answer", answer="Yes.")])
+        for n in range(3)
+    ]
+    spans = script.spans()
+    assert {spans[derived_id(call, "tool", 0)]["status"] for call in calls} == {"ok"}

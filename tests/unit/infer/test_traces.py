@@ -15,6 +15,7 @@ from tests.unit.infer.programs import (
     at,
     delegated,
     say,
+    use,
 )
 from tracelake.infer import Inference, process_key
 from tracelake.model import derived_id
@@ -154,6 +155,54 @@ def test_a_repeated_first_prompt_of_an_unknown_client_is_a_new_run() -> None:
     for n in range(2):
         script.call(100 * n, 100 * n + 5, [QUESTION], [say("assistant", "x")])
     assert len(script.spans().traces) == 2
+
+
+UNKNOWN = {"host": "10.0.0.9"}
+
+
+def test_agents_that_are_asked_the_same_at_once_are_one_run() -> None:
+    """Bodies alone: a guard beside the agent is of its program, a second run of it is not."""
+    script = Script(client=dict(UNKNOWN))
+    main = script.call(0, 50, [QUESTION], system="You are the ferryman.")
+    guard = script.call(5, 40, [QUESTION], system="You are the guard.")
+    second = script.call(10, 60, [QUESTION], system="You are the ferryman.")
+    third = script.call(15, 60, [say("user", "An unrelated question.")], system="You are the cook.")
+    spans = script.spans()
+    trace = [spans[call]["trace_id"] for call in (main, guard, second, third)]
+    assert trace[0] == trace[1]
+    assert len(set(trace)) == 3
+
+
+def test_what_two_runs_were_asked_belongs_to_neither() -> None:
+    """Bodies alone: of two runs with the same question none is preferred."""
+    script = Script(client=dict(UNKNOWN))
+    runs = [
+        script.call(start, start + 50, [QUESTION], system="You are the ferryman.")
+        for start in (0, 5)
+    ]
+    guard = script.call(10, 40, [QUESTION], system="You are the guard.")
+    spans = script.spans()
+    assert len({spans[call]["trace_id"] for call in (*runs, guard)}) == 3
+
+
+def test_agents_side_by_side_are_known_by_a_short_name_in_their_calls() -> None:
+    """Bodies alone: a name is no phrase, but a tool call that waits for an answer gives it."""
+    script = Script(client=dict(UNKNOWN))
+    calls = [
+        use(f"c{n}", "read_airline", airline=name) for n, name in enumerate(("Lufta", "Porta"))
+    ]
+    first = script.call(0, 10, [QUESTION], calls)
+    prompts = [say("user", f"Get the flight out of the page of {n}.") for n in ("Lufta", "Porta")]
+    pages = [
+        script.call(20 + n, 60, [prompt], [say("assistant", "7")], system="Get flights.")
+        for n, prompt in enumerate(prompts)
+    ]
+    other = script.call(25, 60, [say("user", "Bake a cake.")], system="You are the baker.")
+    spans = script.spans()
+    assert [spans.agent_of(page)["parent_id"] for page in pages] == [
+        derived_id(first, "tool", n) for n in range(2)
+    ]
+    assert spans[other]["trace_id"] != spans[first]["trace_id"]
 
 
 def test_forgotten_traces_leave_no_memory_behind() -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         ("You are in a game of roles:\nclerk: You are a careful clerk.\nNow choose one.", None),
         ("You are given a list. If you are unsure, ask.\nYou are the archivist.", "archivist"),
         ("You are a helpful agent named 'map_reader'. Read maps.", "map_reader"),
+        ("You answer as an expert in tides.", "expert in tides"),
+        ("Work as fast as you can.", None),
         ("Answer briefly.", None),
         ("", None),
     ],
@@ -54,6 +56,17 @@ def test_prompts_that_differ_in_dates_and_ids_are_one_persona() -> None:
     one = persona_of("You are a clerk. Today is 2026-11-22. Run 7f3c9a1e22.")
     two = persona_of("You are a clerk. Today is 2026-11-23. Run 00aa9a1e99.")
     assert one.fingerprint == two.fingerprint
+
+
+def test_prompts_that_tell_one_name_and_hold_other_work_are_one_persona() -> None:
+    """What an agent works on may stand in its prompt; two names or other tools are two agents."""
+    tale = "You mend the tale. Tale:\n{}\nSay OK if it is good. Your internal name is '{}'."
+    one = persona_of(tale.format("The fox ran home over the hill.", "fixer"), ["stop"])
+    two = persona_of(tale.format("A fox came home late, and slept.", "fixer"), ["stop"])
+    assert is_same_persona(one, two)
+    other = persona_of(tale.format("A fox came home late, and slept.", "critic"), ["stop"])
+    assert not is_same_persona(one, other)
+    assert not is_same_persona(one, persona_of(tale.format("A fox slept.", "fixer"), ["stop", "x"]))
 
 
 def test_prompts_of_one_template_with_other_roles_are_two_personas() -> None:
@@ -289,6 +302,27 @@ def test_titles_and_probes_are_auxiliary() -> None:
     assert purpose(request("Write a brief description of the harbour in 50 words.")) is None
     assert purpose(request("Write a poem with a title", system="You are a poet.")) is None
     assert purpose(request("Create a title for the conversation", tools=[{}])) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "serves"),
+    [
+        ("Generate 1-3 broad tags categorizing the themes of the chat history.\n<chat>…", "tags"),
+        ("Suggest 3 follow-up questions the user might ask next in this conversation.\n{}",
+         "next questions"),
+        ("Propose the next message for the dialogue below, as the user would write it.\n…",
+         "next questions"),
+        ("Write keywords for an article on tides.", None),
+        ("List the next questions of the exam.", None),
+    ],
+)  # fmt: skip
+def test_what_a_front_end_asks_beside_the_answer_is_auxiliary(
+    text: str, serves: str | None
+) -> None:
+    """Tags and next questions for a conversation that is told in one message, under no prompt."""
+    assert purpose(request(text)) == serves
+    assert purpose(request(text, system="You are the archivist.")) is None
+    assert purpose(request(text, tools=[{}])) is None
 
 
 def test_requests_for_a_summary_are_known() -> None:
