@@ -7,13 +7,16 @@ Invariants:
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app import service, state
 from tracelake.errors import TraceLakeError
+from tracelake.model import utc_now
 from tracelake.playground import drafts
 from tracelake.redaction import patterns_of
+from tracelake.storage.drafts import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from app.workbench import Workbench
     from tracelake.playground.draft import Draft
     from tracelake.playground.drafts import Call, Kept
-
-#: In the hot folder, which is on this machine also where the tables are not.
-FOLDER = "drafts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,17 @@ def offered(bench: Workbench) -> Kept | None:
     if bench.is_edited or known.kept is not None:
         return None
     try:
+        _sweep(_folder())
         return drafts.latest(_folder(), _call(bench))
     except OSError as error:
         known.problem = _said(error)
         return None
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Take old drafts away, once a process."""
+    drafts.sweep(folder, utc_now())
 
 
 def _folder() -> Path:

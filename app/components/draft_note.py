@@ -25,8 +25,8 @@ def render_offer(bench: Workbench) -> None:
     """Edits that were kept before, and a link to some that cannot be shown; often nothing."""
     known, offered = drafts.of(bench), drafts.offered(bench)
     if known.refused:
-        shown = "as it was recorded" if bench.span else "a new one"
-        said = f"{known.refused.reason}: the prompt is {shown}."
+        shown = "shown as recorded" if bench.span else "this is a new prompt"
+        said = f"{known.refused.reason}: {shown}."
         st.markdown(f":orange[{text.plain(said[:1].upper() + said[1:])}]", width="content")
     if offered:
         st.markdown(f":gray[Your edits of {text.clock(offered.at)} are kept.]", width="content")

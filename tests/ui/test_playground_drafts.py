@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,10 +145,11 @@ def test_edits_that_cannot_be_shown_are_one_line(
         case _:
             trace = "bad"
     page = open_page("playground", trace=trace, span="call", draft=draft)
+    assert "shown as recorded" in _said(page)
     assert damage.replace("gone", "no longer kept") in _said(page)
     assert _system(page) == ("You are coder." if trace == "good" else "You are tester.")
     assert _edit(page, "You are a bard.") not in {"", draft}
-    assert "as it was recorded" not in _said(page)
+    assert "shown as recorded" not in _said(page)
 
 
 def test_a_disk_that_takes_no_drafts_holds_nobody_up(
@@ -179,3 +181,14 @@ def test_no_key_and_nothing_redacted_is_kept(
     _edit(page, "The word is hunter2.")
     assert "are not kept" in _said(page)
     assert not any(b"hunter2" in file.read_bytes() for file in _files())
+
+
+def test_edits_go_with_their_trace(open_page: Callable[..., AppTest], filled: Lake) -> None:
+    """Deleting a trace deletes the edits of its calls, and only those."""
+    for trace in ("good", "bad"):
+        assert _edit(open_page("playground", trace=trace, span="call"), "You are a poet.")
+    filled.delete("good")
+    (file,) = _files()
+    assert '"trace_id": "bad"' in file.read_text()
+    filled.delete(day=date(2026, 11, 21))
+    assert not _files()

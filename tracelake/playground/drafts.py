@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracelake.errors import LakeError
 from tracelake.playground.draft import PROVIDER_OF, Draft
 from tracelake.redaction import Patterns
+from tracelake.storage.drafts import prefix_of
 from tracelake.storage.files import atomic_write, read_or_none, remove
 
 if TYPE_CHECKING:
@@ -129,12 +130,12 @@ def read(folder: Path, call: Call, draft_id: str) -> tuple[Kept, Edits]:
         kept = _kept(draft_id, path.stat()) if data is not None else None
     if data is None or kept is None:
         if any(folder.glob(f"*-{draft_id}.json")):
-            raise LakeError("the edits that this link names are those of another call")
-        raise LakeError("the edits that this link names are no longer kept")
+            raise LakeError("the edits of this link are those of another call")
+        raise LakeError("the edits of this link are no longer kept")
     try:
         return kept, _decoded(call, data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise LakeError("the edits that this link names are damaged") from error
+        raise LakeError("the edits of this link are damaged") from error
 
 
 def latest(folder: Path, call: Call) -> Kept | None:
@@ -143,7 +144,7 @@ def latest(folder: Path, call: Call) -> Kept | None:
     Raises:
         OSError: The folder cannot be read.
     """
-    prefix = f"{_name(call)}-"
+    prefix = _name(call)
     found = [
         _kept(path.stem.removeprefix(prefix), status)
         for path, status in _files(folder, f"{prefix}*.json")
@@ -224,14 +225,15 @@ def _draft(held: dict[str, Any]) -> Draft:
 
 
 def _name(call: Call) -> str:
-    """What the files of a call begin with: ids may be longer than a file's name."""
+    """What the names of a call's files begin with."""
     if call is None:
-        return "new"
-    return hashlib.blake2b("\0".join(call).encode(), digest_size=12).hexdigest()
+        return "new-"
+    trace_id, span_id = call
+    return f"{prefix_of(trace_id)}{hashlib.blake2b(span_id.encode(), digest_size=6).hexdigest()}-"
 
 
 def _path(folder: Path, call: Call, draft_id: str) -> Path:
-    return folder / f"{_name(call)}-{draft_id}.json"
+    return folder / f"{_name(call)}{draft_id}.json"
 
 
 def _files(folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:

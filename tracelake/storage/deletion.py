@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tracelake.errors import NotInLake
-from tracelake.storage import tombstones
+from tracelake.storage import drafts, tombstones
 from tracelake.storage.options import storage_options
 from tracelake.storage.records import TRACE_OF
 from tracelake.storage.table import DeltaStore
@@ -29,6 +29,8 @@ def delete(
     day: date | None = None,
 ) -> int:
     """Hide one trace, all that started before a moment, or all that started on a UTC day.
+
+    Edits of their calls that are kept on this machine are deleted at once.
 
     Returns:
         Number of traces hidden.
@@ -56,6 +58,7 @@ def delete(
         named = found.filter((pl.col("end_time") >= midnight) | noted)
     marks = DeltaStore(location.tables, TOMBSTONES, storage_options(location))
     tombstones.add(marks, set(named["trace_id"]), datetime.now(UTC), before=before, day=day)
+    drafts.forget(location.hot, found["trace_id"])
     return found.height
 
 
