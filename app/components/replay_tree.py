@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from tracelake.replay.record import RunRecord
 
 _NEW = "new"
+_LOOK_S = 2.0
 _MARK = {
     "ok": "●",
     "error": "▲",
-    "cancelled": "◼",
+    "cancelled": "■",
     "refused": "▲",
     "stopped": "▲",
     "failed": "▲",
@@ -54,7 +55,20 @@ def render_tree(trace_id: str) -> str | None:
     if fork_id != wanted:
         state.set_params(fork=fork_id)
         st.rerun()
+    statuses = _statuses(family)
+    if "running" in statuses:
+        st.fragment(_follow, run_every=_LOOK_S)(trace_id, statuses)
     return fork_id
+
+
+def _follow(trace_id: str, drawn: list[str]) -> None:
+    """Have forks that run beside the chosen one told when they are over."""
+    if _statuses(forks.family(trace_id)) != drawn:
+        st.rerun()
+
+
+def _statuses(family: list[RunRecord]) -> list[str]:
+    return [str((record.fork or {}).get("status")) for record in family]
 
 
 def _unlisted(fork_id: str) -> str:

@@ -55,12 +55,15 @@ def duration(ms: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """A count as `950`, `12.3k` or `4.56M`."""
+    """A count as `950`, `12.3k`, `4.56M` or `1.22B`."""
     if number is None:
         return DASH
     if number < 10_000:
         return f"{number:,.0f}"
-    return f"{number / 1000:.1f}k" if number < 1_000_000 else f"{number / 1_000_000:.2f}M"
+    # from where they are rounded to a thousand of the unit before
+    if number < 999_950:
+        return f"{number / 1e3:.1f}k"
+    return f"{number / 1e6:.2f}M" if number < 999_995_000 else f"{number / 1e9:,.2f}B"
 
 
 def size(size_bytes: float | None) -> str:

@@ -55,7 +55,7 @@ def render_traces(
             "started": row["start_time"],
             "agents": row["agents"] or [],
             "models": ", ".join(row["models"] or []),
-            "duration": text.duration(row["duration_ms"]),
+            "duration": text.duration(row["duration_ms"] or None),  # of what has not ended yet
             "llm": row["llm_calls"],
             "tools": row["tool_calls"],
             "errors": row["error_count"] or None,

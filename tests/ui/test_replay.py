@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app import forks, state
+from app.components import replay_tree
 from tests.ui.conftest import add_trace
 from tracelake.model import Exchange
 from tracelake.replay.fork import ForkState
@@ -146,6 +148,27 @@ def test_a_fork_that_runs_is_not_said_to_be_starting(
     page = open_page("replay", trace="good", fork="again")
     (pills,) = page.button_group
     assert pills.options == ["New fork", "◌ running"]
+
+
+def test_a_fork_beside_the_chosen_one_is_followed_too(
+    open_page: Callable[..., AppTest], filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page looks again as long as one runs, whichever is shown."""
+    common = {"trace_id": "good", "span_id": "call", "calls": [], "runner_pid": os.getpid()}
+    for day, name, status in ((23, "first", "running"), (24, "second", "cancelled")):
+        begun = datetime(2026, 11, day, tzinfo=UTC)
+        fork = common | {"status": status}
+        row = {"run_id": name, "start_time": begun, "command": [], "fork": fork}
+        filled.write("runs", [row])
+    looked: list[str] = []
+
+    def follow(trace_id: str, _drawn: list[str]) -> None:
+        looked.append(trace_id)
+
+    monkeypatch.setattr(replay_tree, "_follow", follow)
+    page = open_page("replay", trace="good", fork="second")
+    assert [one[:3] for one in page.button_group[0].options] == ["New", "◌ 1", "■ 2"]
+    assert looked == ["good"]
 
 
 def test_what_was_typed_and_chosen_is_there_again(
