@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import types
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from app.live_trace import LiveTrace, read_rows
@@ -116,7 +117,7 @@ class Hub:
                 self._stopping.wait(1)
             self._drop_idle()
             for trace in self._watched():
-                trace.settle()
+                _apart(trace, trace.settle)
 
     def _take(self, events: list[dict[str, Any]]) -> None:
         mine: dict[str, list[dict[str, Any]]] = {}
@@ -126,7 +127,7 @@ class Hub:
         with self._lock:
             watched = [(self._traces[key], mine[key]) for key in mine if key in self._traces]
         for trace, news in watched:
-            trace.take(news)
+            _apart(trace, partial(trace.take, news))
 
     def _count(self, trace_ids: Iterable[str]) -> None:
         for key in trace_ids:
@@ -142,6 +143,14 @@ class Hub:
             for key, trace in list(self._traces.items()):
                 if trace.touched < oldest and not trace.has_listeners:
                     del self._traces[key]
+
+
+def _apart(trace: LiveTrace, act: Callable[[], None]) -> None:
+    """Whatever is wrong with one trace is its own."""
+    try:
+        act()
+    except Exception:  # noqa: BLE001 - a thread that ended would follow no run any more
+        _LOG.exception("trace %s cannot be drawn; the others go on", trace.trace_id)
 
 
 class Subscription:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from app.components import text
 from tracelake import wire
 from tracelake.errors import NotInLake
@@ -65,6 +67,19 @@ def read_document(lake: Lake, trace_id: str, span_id: str) -> dict[str, Any] | N
     return {**document, **_work(lake, span)} if span["kind"] == "agent" else document
 
 
+def as_json(document: Any) -> str:
+    """A document for the browser; whole numbers of any size keep all their digits."""
+    try:
+        return orjson.dumps(document, default=str).decode()
+    except TypeError:  # more than 64 bits, or text that is no Unicode
+        return json.dumps(document, default=str, separators=(",", ":"))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """What ought to be a JSON object, as told by programs that need not know; else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def _read(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row with its JSON columns parsed."""
     columns = {c.name for c in SPANS.columns if c.dtype == "json"}
@@ -109,8 +124,9 @@ def _exactly(label: str, numbers: Sequence[int | None]) -> tuple[str, str, str]:
 
 
 def _api(span: Mapping[str, Any]) -> str:
-    attributes: dict[str, Any] = span.get("attributes") or {}
-    return attributes.get("api") or ("messages" if span.get("provider") == "anthropic" else "chat")
+    return _object(span.get("attributes")).get("api") or (
+        "messages" if span.get("provider") == "anthropic" else "chat"
+    )
 
 
 def span_document(
@@ -141,7 +157,7 @@ def span_document(
         "evidence": _evidence(span),
         "turns": _turns(span, api, earlier) if is_call else [],
         "answer": _answer(span, api) if is_call else None,
-        "tools": _tools(span.get("tools") or []),
+        "tools": _tools(tools if isinstance(tools := span.get("tools"), list) else []),
         "body": _body(span, api) if is_call else None,
         "endpoint": _ENDPOINTS.get(api),
         "parameters": span.get("parameters"),
@@ -348,7 +364,7 @@ def _tool(tool: Any) -> dict[str, str]:
 
 
 def _body(span: Mapping[str, Any], api: str) -> dict[str, Any]:
-    parameters = dict(span.get("request") or {})
+    parameters = dict(_object(span.get("request")))
     if "model" not in parameters and span.get("model"):
         parameters = {"model": span["model"], **parameters}
     tools = span.get("tools")

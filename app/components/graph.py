@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from streamlit.components.v2 import component
 
 from app import state
+from app.span_document import as_json
 from tracelake.graph import style_table
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def take_action() -> tuple[str, str] | None:
 
 def _as_text(value: dict[str, Any] | None) -> str | None:
     """Large values travel as text: the browser compares it to see whether there is news."""
-    return None if value is None else orjson.dumps(value, default=str).decode()
+    return None if value is None else as_json(value)
 
 
 def _select(key: str) -> None:

@@ -14,12 +14,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-import orjson
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 from app import hub
 from app.routes.guard import check_connection
+from app.span_document import as_json
 from tracelake.model import is_valid_id
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class _Reader:
         return {"type": "delta", "epoch": self.trace.epoch, "prev": self.seq, "seq": self.seq}
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self.socket.send_text(orjson.dumps(message, default=str).decode())
+        await self.socket.send_text(as_json(message))
 
 
 async def stream(socket: WebSocket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -195,8 +196,13 @@ def test_reading_goes_on_while_the_run_does(page: Page, served: tuple[Lake, str]
     assert page.evaluate(seen) == [300, 3, "be brief"]
     page.keyboard.press("k")
     expect(panel.locator(".tl-facts")).to_contain_text("Calls1")
+    long = {"id": 1234567890123456789, "large": 2**70}
+    run.tell("tool_call", "t1", "c1", parameters=long, result=json.dumps(long), tool_name="post")
     run.call("c2")  # its agent's own span says nothing new
     expect(panel.locator(".tl-facts")).to_contain_text("Calls2")
+    page.get_by_role("log").get_by_role("button", name="post").click()
+    for number in long.values():  # more digits than the browser's own numbers have
+        expect(panel.get_by_text(str(number))).to_have_count(2)
 
 
 def test_long_names_and_times_leave_room_for_the_rest(page: Page, served: tuple[Lake, str]) -> None:

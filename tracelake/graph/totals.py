@@ -108,6 +108,11 @@ def _share(facts: Facts) -> _Share:
         facts.tokens_input or 0 if is_call else 0,
         facts.tokens_output or 0 if is_call else 0,
         int(is_call and facts.cost_usd is not None),
-        round((facts.cost_usd or 0) * _NANO) if is_call else 0,
+        _nano(facts.cost_usd) if is_call else 0,
         int(facts.is_error),
     )
+
+
+def _nano(usd: float | None) -> int:
+    cost = (usd or 0) * _NANO
+    return round(cost) if math.isfinite(cost) else 0

@@ -90,6 +90,21 @@ def test_a_reader_gets_only_what_it_missed(lake: Lake, hub: Hub) -> None:
     assert len(str(delta)) < 5_000
 
 
+def test_a_trace_that_fails_stops_no_other(lake: Lake, hub: Hub) -> None:
+    """Whatever one trace holds, the others are followed as before."""
+
+    def fail() -> None:
+        broken.unlisten(fail)
+        raise OverflowError
+
+    broken, sound = hub.watch("broken"), hub.watch("t")
+    broken.listen(fail)
+    tell(lake, "broken", "a")
+    eventually(lambda: not broken.has_listeners)
+    tell(lake, "t", "b")
+    eventually(lambda: sound.summary("b"))
+
+
 def test_listeners_are_woken_from_another_thread(lake: Lake, hub: Hub) -> None:
     """News wake whoever waits; who left is not called again."""
     tell(lake, "t", "root")

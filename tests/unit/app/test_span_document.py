@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from app.span_document import read_document, span_document
+from app.span_document import as_json, read_document, span_document
 from tracelake.lake import Lake
 from tracelake.model import utc_now
 
@@ -86,6 +86,14 @@ def test_hostile_columns_raise_nothing() -> None:
     for odd in ("text", 7, [None, 3, {"x": 1}], {"role": "user"}, None):
         document = span_document(call(messages=odd, tools=[odd, {"function": 3}], request=None))
         assert document["kind"] == "llm"
+        document = span_document(call(tools=odd, request=odd, attributes=odd))
+        assert document["tools"] == [] or isinstance(odd, list)
+
+
+def test_numbers_of_any_size_reach_the_browser_as_they_are() -> None:
+    """An id of more digits than a machine word holds is told whole, and breaks no connection."""
+    for number in (7, 2**63, 2**70):
+        assert as_json({"parameters": {"id": number}}) == f'{{"parameters":{{"id":{number}}}}}'
 
 
 def test_an_error_keeps_its_type_and_text() -> None:

@@ -7,6 +7,7 @@
 // trigger  action: {page: playground | replay, span}
 
 import { h } from "../shared/dom.js";
+import { parseExact } from "../shared/exact.js";
 import { readTheme, watchTheme } from "../shared/theme.js";
 import { AgentMenu } from "./agents.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
@@ -109,7 +110,7 @@ class LiveGraph {
     this.takeAgents(data.agents ?? []);
     this.takeSelection(data.selected);
     this.actions = data.actions;
-    if (data.document) this.read(data.selected?.replace(ANSWER, ""), JSON.parse(data.document));
+    if (data.document) this.read(data.selected?.replace(ANSWER, ""), parseExact(data.document));
   }
 
   /** The page's wish for a selection; what it merely repeats of ours is no wish. */

@@ -222,6 +222,7 @@ export class View {
   frame() {
     const box = this.bounds();
     const { cy } = this;
+    cy.resize(); // a panel beside it may just have been closed
     if (!box || cy.width() < 50 || cy.height() < 50) return;
     this.placed = true;
     if (this.restored) {

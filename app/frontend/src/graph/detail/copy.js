@@ -1,6 +1,7 @@
 // What can be taken along: text, JSON, a call as Python or cURL, the link.
 
 import { h } from "../../shared/dom.js";
+import { digitsOf } from "../../shared/exact.js";
 
 /** A button that copies what `make` gives and says so. */
 export function copyButton(label, make, className = "tl-act") {
@@ -64,6 +65,8 @@ function python(value, depth) {
   if (value === false) return "False";
   if (Array.isArray(value))
     return value.length ? `[\n${value.map((item) => `${pad}${python(item, depth + 1)},`).join("\n")}\n${end}]` : "[]";
+  const digits = digitsOf(value);
+  if (digits) return digits;
   if (typeof value === "object") {
     const items = Object.entries(value);
     return items.length

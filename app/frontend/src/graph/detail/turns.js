@@ -1,6 +1,7 @@
 // A conversation as foldable turns, drawn when they are opened.
 
 import { h } from "../../shared/dom.js";
+import { parseExact } from "../../shared/exact.js";
 import { copyButton } from "./copy.js";
 import { jsonBlock } from "./json.js";
 import { textBlock } from "./markdown.js";
@@ -122,5 +123,5 @@ export function looksLikeJson(text) {
 }
 
 export function prettyJson(text) {
-  return JSON.stringify(JSON.parse(text), null, 2);
+  return JSON.stringify(parseExact(text), null, 2);
 }
