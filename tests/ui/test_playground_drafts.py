@@ -192,3 +192,20 @@ def test_edits_go_with_their_trace(open_page: Callable[..., AppTest], filled: La
     assert '"trace_id": "bad"' in file.read_text()
     filled.delete(day=date(2026, 11, 21))
     assert not _files()
+
+
+def test_leaving_for_a_new_prompt_takes_no_edits_along(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The link of the navigation, right after an edit, opens a new prompt, not the edit's draft."""
+    page = open_page("playground", trace="good", span="call")
+    assert _edit(page, "You are a poet.")
+    page.query_params.clear()
+    page.run()
+    assert "New prompt" in _said(page)
+    assert "draft" not in page.query_params
+    assert "this is a new prompt" not in _said(page)
+    page.query_params["trace"], page.query_params["span"] = "good", "call"
+    page.run()
+    assert _system(page) == "You are a poet."
+    assert page.query_params["draft"]
