@@ -89,7 +89,10 @@ def render_list(wanted: filters.TraceFilter, *, total: int) -> None:
     )
     # at the left: the table's own tools appear above its right end
     with table, st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Click a row to look inside; tick rows to export only them.", width="content")
+        st.caption(
+            "Click a row to look inside, a heading to sort; tick rows to export only them.",
+            width="content",
+        )
         order = filters.render_order()
     number_of_pages = max(1, -(-total // PAGE_ROWS))
     with foot:
@@ -100,6 +103,7 @@ def render_list(wanted: filters.TraceFilter, *, total: int) -> None:
             shown.rows,
             key=f"traces-{hash((wanted, order, page))}",
             on_open=lambda trace_id: state.set_params(trace=trace_id),
+            on_sort=filters.sort_by,
             is_narrow=state.param(state.Param.TRACE) is not None,
         )
     with foot:

@@ -42,6 +42,13 @@ _ORDERS: dict[str, Order] = {
     "Slowest": "slowest",
     "Most errors": "most_errors",
 }
+#: What a click on the head of a column chooses: the first order, or the second where that is so.
+_BY_COLUMN = {
+    "started": ("Newest", "Oldest"),
+    "cost": ("Costliest", "Newest"),
+    "duration": ("Slowest", "Newest"),
+    "errors": ("Most errors", "Newest"),
+}
 
 
 def render_filters(facets: Facets) -> TraceFilter:
@@ -124,6 +131,14 @@ def render_order() -> Order:
         width=132,
     )
     return _ORDERS[order]
+
+
+def sort_by(column: str) -> None:
+    """Choose the order of a column of the list; of other columns there is none."""
+    if column in _BY_COLUMN:
+        first, second = _BY_COLUMN[column]
+        state.put("order", second if state.get("order") == first else first)
+        _to_first_page()
 
 
 def clear() -> None:

@@ -29,6 +29,7 @@ def render_traces(
     *,
     key: str,
     on_open: Callable[[str], None],
+    on_sort: Callable[[str], None],
     is_narrow: bool = False,
 ) -> tuple[str, ...]:
     """Draw one page of traces.
@@ -37,6 +38,8 @@ def render_traces(
         rows: As `app.data.list_traces` gives them.
         key: Changes when other rows are shown, so that no selection outlives its rows.
         on_open: Called with the trace whose row was clicked.
+        on_sort: Called with the column whose head was clicked; the table by itself would sort only
+            the rows of this page, and open the first of them.
         is_narrow: Leave out what the preview beside the list tells anyway.
 
     Returns:
@@ -44,9 +47,13 @@ def render_traces(
     """
 
     def clicked() -> None:
-        cells = state.get(key)["selection"]["cells"]
-        if cells:
-            on_open(rows[cells[0][0]]["trace_id"])
+        selection = state.get(key)["selection"]
+        columns, before = selection["columns"], state.get(f"_columns {key}", [])
+        state.put(f"_columns {key}", columns)  # they stay chosen when a cell is clicked, and it too
+        if columns and columns != before:
+            on_sort(columns[0])
+        elif selection["cells"]:
+            on_open(rows[selection["cells"][0][0]]["trace_id"])
 
     shown = [
         {
@@ -69,7 +76,7 @@ def render_traces(
         key=key,
         hide_index=True,
         on_select=clicked,
-        selection_mode=["multi-row", "single-cell"],
+        selection_mode=["multi-row", "single-cell", "single-column"],
         height=min(18, len(shown) + 1) * _ROW_PX + 2,
         row_height=_ROW_PX,
         placeholder="",

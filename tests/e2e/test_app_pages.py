@@ -90,8 +90,14 @@ def test_filters_stand_in_the_url_survive_a_reload_and_can_be_cleared(page: Page
 def test_a_trace_clicked_is_previewed_and_leads_to_live(
     page: Page, url: str, demo: tuple[Path, str]
 ) -> None:
-    """A click on a row shows its spans beside the list, under a URL of its own."""
+    """A click on a heading sorts; one on a row shows its spans beside the list, under a URL."""
     page.goto(f"{url}/history?charts=false&source=proxy")
+    table = page.get_by_test_id("stDataFrame")
+    expect(table.locator("canvas").first).to_be_visible()
+    table.click(position={"x": 390, "y": 16})
+    expect(page).to_have_url(re.compile("order=Oldest"))
+    assert "trace=" not in page.url
+    expect(page.locator('[data-test-script-state="running"]')).to_have_count(0)
     table = page.get_by_test_id("stDataFrame")
     expect(table.locator("canvas").first).to_be_visible()
     # the name in the first row: the table is painted, so a place is all there is to click
