@@ -1,8 +1,9 @@
 """Which of several live traces a new conversation belongs to that nothing explicit places.
 
 Programs ask several agents the same (a guard beside the agent, experts side by side, a router and
-whom it chose), or hand them a short name that is no phrase worth recognising. Of one trace alone
-that is enough; where several traces agree, none is meant.
+whom it chose), hand them a short name that is no phrase worth recognising, start several of a kind
+at once, or ask an agent again. Of one trace alone that is enough; where several traces agree, none
+is meant.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracelake.infer.identity import is_same_persona
+from tracelake.infer.neighbours import speaks_as
 from tracelake.infer.phrases import embedded_json, words_of
 from tracelake.infer.threads import without_reminders
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
+    from tracelake.infer.identity import Persona
     from tracelake.infer.placement import Asked
-    from tracelake.infer.state import Trace
+    from tracelake.infer.state import ToolCall, Trace
     from tracelake.wire.call import Atom
 
 #: A shorter message says too little for two agents to have been asked it by one program.
@@ -32,21 +35,20 @@ _PERSONAS_KEPT = 16
 def one_agreeing(asked: Asked, traces: Iterable[Trace]) -> Trace | None:
     """The one trace whose words agree with those of a new conversation; None of several."""
     live = list(traces)
-    question = _question(asked.core)
-    same = [trace for trace in live if question is not None and _asked_another(trace, asked)]
-    if len(same) == 1:
-        return same[0]
-    waiting = [trace for trace in live if any(_open_values(trace))]
-    if same or not waiting:
-        return None
-    prompt = "\n".join((asked.request.system, *asked.messages))[:_PROMPT_READ_CHARS]
-    words = {word.lower() for word in words_of(prompt)}
-    named = [trace for trace in waiting if any(v <= words for v in _open_values(trace))]
-    return named[0] if len(named) == 1 else None
+    agreeing = [trace for trace in live if _asked_another(trace, asked)]
+    if not agreeing and any(any(_unclaimed(trace)) for trace in live):
+        prompt = "\n".join((asked.request.system, *asked.messages))[:_PROMPT_READ_CHARS]
+        words = {word.lower() for word in words_of(prompt)}
+        agreeing = [t for t in live if any(_names(x, words) for x in _unclaimed(t))]
+        agreeing = agreeing or [t for t in live if any(_is_next(x, asked) for x in _unclaimed(t))]
+    agreeing = agreeing or [trace for trace in live if _knows(trace, asked.persona)]
+    return agreeing[0] if len(agreeing) == 1 else None
 
 
 def note_question(trace: Trace, asked: Asked) -> None:
-    """Keep what a conversation was asked first, and who was."""
+    """Keep who speaks in a trace, and what the conversation was asked first."""
+    if asked.persona.fingerprint:
+        trace.personas.setdefault(asked.persona.fingerprint)
     question = _question(asked.core)
     if question is None:
         return
@@ -71,12 +73,31 @@ def _asked_another(trace: Trace, asked: Asked) -> bool:
     return bool(personas) and not any(is_same_persona(p, asked.persona) for p in personas)
 
 
-def _open_values(trace: Trace) -> Iterator[set[str]]:
-    """Words of the short arguments of tool calls that have neither a result nor an agent."""
+def _knows(trace: Trace, persona: Persona) -> bool:
+    """Whether a persona has spoken in a trace, but not as its first: that begins new runs."""
+    known = trace.personas
+    return persona.fingerprint in known and next(iter(known)) != persona.fingerprint
+
+
+def _unclaimed(trace: Trace) -> Iterator[ToolCall]:
+    """Tool calls that have neither a result nor an agent, and may have started one."""
     for agent in trace.agents:
         for tool in agent.awaiting.values():
             if not tool.children and tool.name not in trace.leaf_tools:
-                yield from _short_values(embedded_json(tool.arguments))
+                yield tool
+
+
+def _names(tool: ToolCall, words: set[str]) -> bool:
+    """Whether a short argument of a tool call stands in a prompt of these words."""
+    return any(value <= words for value in _short_values(embedded_json(tool.arguments)))
+
+
+def _is_next(tool: ToolCall, asked: Asked) -> bool:
+    """Whether a call of the same tool, in the same answer, has started an agent of the persona."""
+    beside = (other for other in tool.call.tools if other.name == tool.name)
+    started = [child for other in beside for child in other.children]
+    is_told = bool(asked.persona.fingerprint)
+    return is_told and any(speaks_as(child, asked.persona) for child in started)
 
 
 def _short_values(value: Any) -> Iterator[set[str]]:

@@ -21,12 +21,13 @@ from tracelake.infer.delegation import (
 from tracelake.infer.identity import is_same_persona, is_same_speaker
 from tracelake.infer.lifecycle import is_busy
 from tracelake.infer.names import name_from_tool, says_whom
+from tracelake.infer.neighbours import at_work_under_tools, beside, neighbours, resting, speaks_as
 from tracelake.infer.retelling import retold_agent
 from tracelake.infer.state import Evidence
-from tracelake.infer.tree import depth_of, top_level_agents
+from tracelake.infer.tree import top_level_agents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tracelake.infer.delegation import Link
@@ -201,10 +202,10 @@ def _continue(asked: Asked, match: Match) -> Placement:
         thread = None
     agent = call.agent
     persona = asked.persona
-    if asked.scope.agent_key is not None or _speaks_as(agent, persona):
+    if asked.scope.agent_key is not None or speaks_as(agent, persona):
         return Placement(evidence, agent, thread, call, match.added)
     speakers = call.thread.speakers if call.thread is not None else []
-    back = next((known for known in speakers if _speaks_as(known, persona)), None)
+    back = next((known for known in speakers if speaks_as(known, persona)), None)
     if back is not None:
         return Placement(evidence, back, thread, call, match.added)
     via = _handoff_tool(asked, match)
@@ -217,7 +218,7 @@ def _continue(asked: Asked, match: Match) -> Placement:
     if via is None:
         # nobody asked for the other agent: the program lets one speak after the other
         evidence = Evidence("handoff", 0.8)
-        known = _resting(_neighbours(agent), persona)
+        known = resting(neighbours(agent), persona)
         if known is not None:
             return Placement(evidence, known, thread, call, match.added)
         return Placement(evidence, None, thread, call, parent=agent.parent, via=agent.via)
@@ -230,10 +231,6 @@ def _closes(persona: Persona, call: Call) -> bool:
     Programs that have run out of steps ask the model to answer with what the conversation holds.
     """
     return persona.role is None and not persona.tools and bool(call.persona.tools)
-
-
-def _speaks_as(agent: Agent, persona: Persona) -> bool:
-    return any(is_same_persona(persona, known) for known in agent.personas.values())
 
 
 def _is_changed_prompt(persona: Persona, agent: Agent) -> bool:
@@ -284,7 +281,7 @@ def _by_header(asked: Asked, trace: Trace, link: Link | None) -> Placement | Non
     if key is None:
         return None
     known = trace.by_key.get(key)
-    if known is not None and link is not None and not _speaks_as(known, asked.persona):
+    if known is not None and link is not None and not speaks_as(known, asked.persona):
         return None  # the header stands for a deployment, not for one agent
     if known is not None:
         thread = known.threads[-1] if known.threads else None
@@ -328,14 +325,13 @@ def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
         return Placement(Evidence("named", 0.85), parent=named.call.agent, via=named)
     if link is not None and link.kind == "flow":
         return Placement(link.evidence, parent=link.call.agent, origin=link.origin)
-    beside = _beside([call.agent for call in link.sources]) if link is not None else None
-    if link is not None and beside is not None and beside.parent is not None:
-        again = _resting(_neighbours(beside), asked.persona)
+    near = beside([call.agent for call in link.sources]) if link is not None else None
+    if link is not None and near is not None and near.parent is not None:
+        again = resting(neighbours(near), asked.persona)
         if again is not None:
             return Placement(Evidence("identity", 0.7), again)
-        return Placement(link.evidence, parent=beside.parent, via=beside.via)
-    open_tools = (t for a in trace.agents for t in a.awaiting.values() if t.children)
-    again = _resting((child for t in open_tools for child in t.children), asked.persona)
+        return Placement(link.evidence, parent=near.parent, via=near.via)
+    again = at_work_under_tools(trace, asked.persona)
     if again is not None:
         # its tool call has no result yet, and it is the only one like it
         return Placement(Evidence("identity", 0.6), again)
@@ -345,35 +341,6 @@ def _start(asked: Asked, trace: Trace, link: Link | None) -> Placement:
             Evidence("time", 0.5), parent=waiting.call.agent, via=waiting, is_weak=True
         )
     return Placement(Evidence("first_seen", 0.7 if trace.root else 0.9))
-
-
-def _beside(sources: Sequence[Agent]) -> Agent | None:
-    """The agent beside which one works that is given the answers of others.
-
-    It is the uppermost of them; where several are the parts of one plan, whoever brings them
-    together stands where the plan was made.
-    """
-    if not sources:
-        return None
-    depths = [(depth_of(agent), agent) for agent in sources]
-    least = min(depth for depth, _ in depths)
-    upper = {agent.span_id: agent for depth, agent in depths if depth == least}
-    first = next(iter(upper.values()))
-    if len(upper) > 1 and first.via is None and first.parent is not None:
-        return first.parent
-    return first
-
-
-def _neighbours(agent: Agent) -> list[Agent]:
-    """The agents that hang where an agent does, itself among them."""
-    others = agent.parent.children if agent.parent is not None else agent.trace.agents
-    return [a for a in others if a.parent is agent.parent and a.via is agent.via]
-
-
-def _resting(agents: Iterable[Agent], persona: Persona) -> Agent | None:
-    """The agent of a persona that has nothing in flight and awaits nothing; None of several."""
-    found = [a for a in agents if _speaks_as(a, persona) and not a.awaiting and not is_busy(a)]
-    return found[0] if len(found) == 1 else None
 
 
 def _is_speaking(agent: Agent) -> bool:
@@ -396,4 +363,4 @@ def _tried_again(link: Link, persona: Persona) -> Agent | None:
     agent = link.call.agent.started.get(link.origin)
     if agent is None or agent.awaiting or is_busy(agent):
         return None
-    return agent if _speaks_as(agent, persona) else None
+    return agent if speaks_as(agent, persona) else None

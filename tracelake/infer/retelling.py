@@ -36,17 +36,20 @@ def retold_agent(asked: Asked, trace: Trace) -> Agent | None:
     """The agent whose conversation a request retells and asks to sum up, or None.
 
     The agent has made more than one call in it: what one answer is made into is another's work.
+    Of several it is the one whose task is told first: those of its own agents stand further on.
     """
     core, persona = asked.core, asked.persona
     if len(core) != 1 or persona.role is not None or persona.tools or not asks_for_summary(core):
         return None
     text = _even(core[0].text)
+    first: tuple[int, Agent | None] = len(text), None
     for agent in reversed(trace.agents[-_AGENTS_TRIED:]):
         for thread in reversed(agent.threads[-_THREADS_TRIED:]):
             is_long = len(thread.calls) > 1 and len(thread.opening) >= _OPENING_MIN_CHARS
-            if is_long and thread.opening in text and not text.startswith(thread.opening):
-                return agent
-    return None
+            place = text.find(thread.opening, 0, first[0]) if is_long else -1
+            if place > 0:
+                first = place, agent
+    return first[1]
 
 
 def _even(text: str) -> str:

@@ -191,7 +191,9 @@ class Trace:
     leaf_tools: set[str] = field(default_factory=set[str])
     #: Ids that results of tool calls tell, by which a spawned agent may name itself.
     told_ids: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
-    #: Who was asked what first, by a hash of the first message.
+    #: Fingerprints of the prompts that spoke, in order of appearance; of unknown clients only.
+    personas: dict[str, None] = field(default_factory=dict[str, None])
+    #: Who was asked what first, by a hash of the first message; of unknown clients only.
     asked_first: dict[int, list[Persona]] = field(default_factory=dict[int, "list[Persona]"])
     #: Conversations that may turn out to be started by a call in flight.
     unlinked: list[Unlinked] = field(default_factory=list["Unlinked"])

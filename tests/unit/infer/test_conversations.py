@@ -167,3 +167,20 @@ def test_a_summary_of_one_answer_is_another_agents() -> None:
     asked = f"Summarize for the user.\nQuestion: {QUESTION.text}\nFound: Twice a week by the ferry."
     script.call(110, 200, [say("user", asked)], [say("assistant", "Ferry.")], system="")
     assert len([a for a in script.spans().of("agent") if a["role"] == "agent"]) == 2
+
+
+def test_a_history_that_tells_of_a_delegated_task_is_its_tellers() -> None:
+    """The task of the agent itself stands before those that it gave to others."""
+    script = Script()
+    task = say("user", "Look through the northern cellar of the archive.")
+    ask = use("c1", "ask_searcher", request=task.text)
+    dig, dug = use("d1", "look", at="shelf"), got("d1", "Nothing.")
+    script.call(0, 100, [QUESTION], [ask])
+    searcher = {"system": "You are the searcher."}
+    script.call(110, 150, [task], [dig], **searcher)
+    script.call(160, 190, [task, dig, dug], [say("assistant", "Nothing.")], **searcher)
+    more = use("c2", "ask_searcher", request="Look through the attic then.")
+    script.call(200, 300, [QUESTION, ask, got("c1", "Nothing.")], [more])
+    retold = f"Summarize:\nHuman: {QUESTION.text}\nAI: {ask.arguments}\nTool: Nothing."
+    summary = script.call(310, 400, [say("user", retold)], [say("assistant", "…")], system="")
+    assert script.spans().agent_of(summary)["name"] == "planner"

@@ -259,3 +259,43 @@ def test_a_guess_by_time_gives_way_to_the_agent_that_the_words_show() -> None:
     spans = script.spans()
     assert spans.agent_of(sub)["parent_id"] == derived_id(first, "tool", 0)
     assert under(spans, before) is under(spans, after) is spans.root
+
+
+def test_plain_calls_inside_a_tool_are_one_agent() -> None:
+    """A tool maps calls without a system prompt over pages and joins what they say."""
+    script = Script()
+    ask = use("c1", "summarize_file", file="diary 4")
+    first = script.call(0, 10, [QUESTION], [ask])
+    lines = [f"Page {n} tells of the long white winter." for n in range(3)]
+    pages = [
+        script.call(
+            20 + n, 90, [say("user", f"Sum up:\npage {n}")], [say("assistant", line)], system=""
+        )
+        for n, line in enumerate(lines)
+    ]
+    join = say("user", "Combine:\n" + "\n".join(lines))
+    pages.append(script.call(100, 120, [join], [say("assistant", "A winter.")], system=""))
+    spans = script.spans()
+    assert len(set(agents(spans, *pages))) == 1
+    assert under(spans, pages[0]) is spans[derived_id(first, "tool", 0)]
+
+
+def test_who_joins_the_answers_of_several_tool_calls_is_in_none_of_them() -> None:
+    """Workers take tasks that were put into a list; the report on all of them stands outside."""
+    script = Script()
+    tasks = ["Seal the windows on the north side.", "Sweep the chimney before the frost."]
+    add = [use(f"c{n}", "add_task", description=task) for n, task in enumerate(tasks)]
+    script.call(0, 10, [QUESTION], add)
+    script.call(20, 30, [QUESTION, *add, got("c0", "ok"), got("c1", "ok")], [DONE])
+    done = ["All the windows are sealed now.", "The chimney is clean and swept."]
+    workers = [
+        script.call(
+            40 + n, 90, [say("user", f"Task: {task}")], [say("assistant", end)], system=GENERAL
+        )
+        for n, (task, end) in enumerate(zip(tasks, done, strict=True))
+    ]
+    log = script.call(100, 110, [say("user", "\n".join(done))], system="You are the clerk.")
+    spans = script.spans()
+    assert [(under(spans, call) or {})["kind"] for call in workers] == ["tool", "tool"]
+    above = under(spans, log)
+    assert above is None or above["kind"] == "agent"

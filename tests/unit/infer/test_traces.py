@@ -205,6 +205,36 @@ def test_agents_side_by_side_are_known_by_a_short_name_in_their_calls() -> None:
     assert spans[other]["trace_id"] != spans[first]["trace_id"]
 
 
+def test_agents_of_a_kind_that_are_started_at_once_are_one_run() -> None:
+    """Bodies alone: one of two equal tool calls has started an agent, the other starts its like."""
+    script = Script(client=dict(UNKNOWN))
+    calls = [use(f"c{n}", "send_guard", area=area) for n, area in enumerate(("north", "south"))]
+    first = script.call(0, 10, [QUESTION], calls)
+    prompts = [say("user", text) for text in ("Va au nord du parc.", "Regarde le sud.")]
+    guards = [
+        script.call(20 + n, 60, [prompt], [say("assistant", "7")], system="Tu es le gardien.")
+        for n, prompt in enumerate(prompts)
+    ]
+    spans = script.spans()
+    assert {spans.agent_of(guard)["parent_id"] for guard in guards} == {
+        derived_id(first, "tool", n) for n in range(2)
+    }
+
+
+def test_an_agent_that_is_asked_again_beside_others_is_of_its_run() -> None:
+    """Bodies alone: who has spoken in one run speaks again, unless that is how runs begin."""
+    script = Script(client=dict(UNKNOWN))
+    writer, critic = "You are the writer.", "You are the critic."
+    script.call(0, 10, [QUESTION], [say("assistant", "By ferry.")], system=writer)
+    script.call(20, 30, [say("user", "Judge.")], [say("assistant", "Too short.")], system=critic)
+    busy = script.call(40, 90, [say("user", "Make it longer.")], system=writer)
+    again = script.call(50, 60, [say("user", "And the rest?")], system=critic)
+    new = script.call(55, 65, [say("user", "Write of trains.")], system=writer)
+    spans = script.spans()
+    trace = [spans[call]["trace_id"] for call in (busy, again, new)]
+    assert trace[0] == trace[1] != trace[2]
+
+
 def test_forgotten_traces_leave_no_memory_behind() -> None:
     """A long-lived ingest process drops what has been quiet for hours."""
     script = Script()
