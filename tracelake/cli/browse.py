@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tracelake import schema
-from tracelake.cli.options import add_command, open_lake, print_json, print_table
+from tracelake.cli.options import add_command, count, open_lake, print_json, print_table
 from tracelake.errors import NotInLake
 from tracelake.query.jsonable import jsonable_row
 
@@ -28,7 +28,7 @@ _LINE_CHARS = 100
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     ls = add_command(commands, "ls", _ls, help="list traces, newest first")
-    ls.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
+    ls.add_argument("--limit", type=count, default=50, help="at most so many (default: 50)")
     show = add_command(commands, "show", _show, help="show one trace as a tree, or as JSON")
     show.add_argument("trace", metavar="TRACE", help="id, a prefix that only one has, or `last`")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracelake.cli import ui
-from tracelake.cli.options import add_command, note, print_json
+from tracelake.cli.options import add_command, note, port, print_json
 from tracelake.config import ANTHROPIC_BACKEND, OPENAI_BACKEND, OTLP_PORT, RELAY_PORT, locate
 from tracelake.errors import LakeError
 from tracelake.ingest import collector
@@ -38,12 +38,12 @@ def add_collector_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: loopback)")
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         help=f"port of the relay (default: the lake's setting, {RELAY_PORT})",
     )
     parser.add_argument(
         "--otlp-port",
-        type=int,
+        type=port,
         metavar="PORT",
         help=f"port that receives OpenTelemetry (default: {OTLP_PORT}, a free one if it is in use)",
     )

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tracelake.cli.options import add_command, note, open_lake, print_json
+from tracelake.cli.options import add_command, note, open_lake, port, print_json
 from tracelake.cli.ui import app_command, find_app
 from tracelake.demo.session import running_demo
 from tracelake.errors import LakeError
@@ -37,7 +37,7 @@ def register(commands: Commands) -> None:
     )
     demo.add_argument("--headless", action="store_true", help="without the app")
     demo.add_argument("--once", action="store_true", help="exit when the program's trace has ended")
-    demo.add_argument("--port", type=int, default=0, help="port of the app (default: a free one)")
+    demo.add_argument("--port", type=port, default=0, help="port of the app (default: a free one)")
     demo.add_argument(
         "--pace", type=float, default=1.0, help="1 answers as fast as a model, 0 at once"
     )

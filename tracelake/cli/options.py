@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,8 +16,10 @@ from tracelake.config import locate
 from tracelake.lake import Lake
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable, Sequence
+
+
+_PORT_MAX = 65_535
 
 
 class Commands(Protocol):
@@ -44,6 +47,28 @@ def add_command(
         parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.set_defaults(handler=handler)
     return parser
+
+
+def port(text: str) -> int:
+    """A TCP port, 0 for a free one; for `type=` of an option.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not text.isdecimal() or int(text) > _PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to {_PORT_MAX}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """How many of something; for `type=` of an option.
+
+    Raises:
+        ArgumentTypeError: It is no whole number, or below zero.
+    """
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows: 0, 1, 2, …")
+    return int(text)
 
 
 def open_lake(arguments: argparse.Namespace) -> Lake:

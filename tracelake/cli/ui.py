@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracelake.cli.options import add_command
+from tracelake.cli.options import add_command, port
 from tracelake.config import locate
 from tracelake.errors import LakeError
 from tracelake.replay.launch import wait_forwarding_signals
@@ -29,7 +29,7 @@ def register(commands: Commands) -> None:
 def add_ui_command(commands: Commands, name: str, *, help: str) -> None:  # noqa: A002 - argparse's word
     """Add the command under one of its names."""
     ui = add_command(commands, name, _ui, help=help, json_output=False)
-    ui.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the app")
+    ui.add_argument("--port", type=port, default=DEFAULT_PORT, help="port of the app")
     ui.add_argument("--headless", action="store_true", help="do not open a browser")
 
 

@@ -74,6 +74,25 @@ def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "frobnicate")[0] == 2
     assert run(capsys, "collect", "--upstream", "no-url")[0] == 2
     assert run(capsys, "run", "--")[0] == 2
+    for word in ("99999", "-5", "x"):
+        assert run(capsys, "collect", f"--port={word}")[0] == 2
+    code, _, err = run(capsys, "ls", "--limit=-3")
+    assert code == 2
+    assert "'-3' is no number of rows" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["ls"], ["show", "x"], ["verify"], ["seal"], ["rm", "x", "--yes"]]
+)
+def test_a_lake_that_is_no_folder_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """The operating system's refusals are told like all others, with the path."""
+    path = tmp_path / "file"
+    path.touch()
+    code, out, err = run(capsys, *command, "--lake", path)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert str(path) in err
 
 
 def test_sql_answers_and_refuses(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
