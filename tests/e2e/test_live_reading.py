@@ -210,9 +210,10 @@ def test_long_names_and_times_leave_room_for_the_rest(page: Page, served: tuple[
     lake, base = served
     run = Run(lake, "names")
     family, long = "👩‍👩‍👧‍👦" * 30, "agent of a very long name " * 4
+    asked = [""]  # an empty question
     for index in range(2):
         run.tell("agent_start", f"a{index}", "root", f"{long}{index}", role="subagent")
-        run.call(f"c{index}", f"a{index}", f"{long}{index}", response=family)
+        run.call(f"c{index}", f"a{index}", f"{long}{index}", response=family, messages=asked)
     lake.append({
         "event_type": "agent_end", "trace_id": "names", "span_id": "root", "parent_id": None,
         "timestamp": datetime.now(UTC) + timedelta(seconds=150), "agent_name": "orchestrator",
@@ -235,6 +236,7 @@ def test_long_names_and_times_leave_room_for_the_rest(page: Page, served: tuple[
     status = page.locator(".tl-detail .tl-status")
     expect(page.locator(".tl-detail h3")).to_have_text("claude-sonnet-4-6")
     expect(status).to_have_text("done")
+    expect(page.locator(".tl-detail")).to_contain_text(family)
     wide, chip = page.locator(".tl-detail h3").bounding_box(), status.bounding_box()
     assert wide is not None
     assert wide["width"] > 100

@@ -226,6 +226,8 @@ def test_parents_in_a_circle_do_no_harm() -> None:
     graph = build([agent("a", 0, parent_id="b"), agent("b", 1, parent_id="a")])
     assert nodes(graph).keys() == {"a", "b"}
     assert graph.hierarchy().keys() == {"a", "b"}
+    own = build([span("t", "tool", 1, 2, parent_id="t")])
+    assert "t>t" not in edges(own)
 
 
 def test_elements_hold_no_bodies() -> None:

@@ -359,7 +359,7 @@ class GraphBuilder:
 
     def _put_edge(self, source: str, target: str, kind: EdgeType, *, inferred: bool) -> None:
         edge_id = f"{source}>{target}"
-        if self._elements.get("edges", edge_id):
+        if source == target or self._elements.get("edges", edge_id):
             return
         node = self._elements.get("nodes", target)
         self._incoming.setdefault(target, []).append(edge_id)

@@ -64,7 +64,7 @@ function partBlock(part, mode) {
     case "image":
       return imageBlock(part);
     case "text":
-      return looksLikeJson(part.text) && mode === "markdown" ? jsonBlock(prettyJson(part.text)) : textBlock(part.text, mode);
+      return looksLikeJson(part.text) && mode === "markdown" ? jsonBlock(prettyJson(part.text)) : textBlock(part.text ?? "", mode);
     default:
       return part.json ? jsonBlock(part.json) : textBlock(part.text ?? "", "text");
   }
