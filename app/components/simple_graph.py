@@ -7,7 +7,7 @@ Invariants:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 import streamlit as st
@@ -15,15 +15,15 @@ import streamlit as st
 from app import state
 from tracelake.graph import EDGE_STYLES, NODE_STYLES
 from tracelake.graph.facts import shorten
-
-if TYPE_CHECKING:
-    from tracelake.graph import NodeStyle
+from tracelake.graph.style import STACK_STYLE, NodeStyle
 
 MAX_NODES: Final = 300
 _CHOICE: Final = "_graph_renderer"
 _CLICKED: Final = "_simple_graph_clicked"
 _SHAPES: Final = {"circle": "dot", "rounded": "box", "hexagon": "hexagon", "rectangle": "box"}
 _LABEL_CHARS: Final = 26
+_STYLES: Final[dict[str, NodeStyle]] = {**NODE_STYLES, "stack": STACK_STYLE}
+_STACK: Final = "stack:"  # begins the id of a stack
 _HEXAGON: Final = 0.6  # of its height: the label is written below it, above the next one
 _ERROR: Final = "#dc2626"
 _RUNNING: Final = "#0891b2"
@@ -60,7 +60,8 @@ def chosen_span(message: dict[str, Any]) -> str | None:
     clicked = _simple_graph(message, key="simple_graph", height=620)
     if clicked != state.get(_CLICKED):
         state.put(_CLICKED, clicked)
-        if clicked:  # a graph that was drawn anew tells of no click; the URL stays as it is
+        # a graph that was drawn anew tells of no click, a stack has nothing to read: the URL stays
+        if clicked and not clicked.startswith(_STACK):
             state.set_params(span=clicked.removesuffix(":response"))
     return state.param(state.Param.SPAN)
 
@@ -69,7 +70,7 @@ def _simple_graph(message: dict[str, Any], *, key: str, height: int) -> str | No
     # the public function takes no key, so that every change of data would rebuild the frame
     from streamlit_agraph import _agraph  # pyright: ignore[reportPrivateUsage]
 
-    nodes = message["nodes"]
+    nodes = _drawn(message)
     if len(nodes) > MAX_NODES:
         st.caption(f"The first {MAX_NODES} of {len(nodes):,} nodes; the live graph shows all.")
     dark = st.context.theme.type == "dark"
@@ -84,15 +85,20 @@ def _simple_graph(message: dict[str, Any], *, key: str, height: int) -> str | No
 def vis_graph(message: dict[str, Any], *, dark: bool) -> dict[str, Any]:
     """Nodes and edges of a message as vis-network wants them, from the one style table."""
     shade = int(dark)
-    shown = message["nodes"][:MAX_NODES]
+    shown = _drawn(message)[:MAX_NODES]
     known = {node["id"] for node in shown}
     edges = [
         edge for edge in message["edges"] if edge["source"] in known and edge["target"] in known
     ]
     return {
-        "nodes": [_node(node, NODE_STYLES[node["type"]], shade) for node in shown],
+        "nodes": [_node(node, _STYLES[node["type"]], shade) for node in shown],
         "edges": [_edge(edge, shade) for edge in edges],
     }
+
+
+def _drawn(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes with a place of their own: a stack stays closed here."""
+    return [node for node in message["nodes"] if not node.get("stack")]
 
 
 def _node(node: dict[str, Any], style: NodeStyle, shade: int) -> dict[str, Any]:

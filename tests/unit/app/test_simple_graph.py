@@ -6,7 +6,7 @@ from typing import Any
 
 from app.components.simple_graph import MAX_NODES, vis_graph
 from tests.unit.test_graph import DELEGATION, build, span
-from tracelake.graph import NODE_STYLES
+from tracelake.graph import NODE_STYLES, GraphBuilder
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -47,3 +47,13 @@ def test_large_graphs_are_cut_with_their_edges() -> None:
     known = {node["id"] for node in drawn["nodes"]}
     assert len(known) == MAX_NODES
     assert all({edge["from"], edge["to"]} <= known for edge in drawn["edges"])
+
+
+def test_a_long_run_is_drawn_with_its_stacks_closed() -> None:
+    """Many calls stand in one node; what is in it, placed beside the graph, is left out."""
+    graph = GraphBuilder("t", stack_after=20)
+    graph.apply_all(span(f"c{index}", "tool", index, index + 1) for index in range(300))
+    delta = graph.since(0)
+    drawn = vis_graph({"nodes": delta.nodes, "edges": delta.edges}, dark=False)["nodes"]
+    assert len({(node["x"], node["y"]) for node in drawn}) == len(drawn)
+    assert any(node["id"].startswith("stack:") for node in drawn)
