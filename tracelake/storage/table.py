@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 from deltalake import DeltaTable, Schema
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tracelake import schema
-from tracelake.errors import SchemaTooNew
+from tracelake.errors import LakeError, SchemaTooNew
 from tracelake.storage.files import sync_file, sync_folder
 from tracelake.storage.log import offsets_between
 
@@ -133,12 +133,13 @@ class DeltaStore:
 
         Raises:
             SchemaTooNew: A newer Trace Lake wrote the table.
+            LakeError: Its log is damaged.
         """
         with self._lock:
             if not self._is_stale():
                 return self._latest
             try:
-                delta = DeltaTable(self.uri, storage_options=self.options)
+                delta = self._open()
             except TableNotFoundError:
                 self._latest = Snapshot(self.table, -1, (), root=self.uri, options=self.options)
                 return self._latest
@@ -192,7 +193,7 @@ class DeltaStore:
             SchemaTooNew: A newer Trace Lake wrote the table.
         """
         try:
-            delta = DeltaTable(self.uri, storage_options=self.options)
+            delta = self._open()
         except TableNotFoundError:
             if self.is_local:
                 Path(self.uri).mkdir(parents=True, exist_ok=True)
@@ -207,6 +208,17 @@ class DeltaStore:
             )
         check_version(delta)
         return self._upgraded(delta)
+
+    def _open(self) -> DeltaTable:
+        try:
+            return DeltaTable(self.uri, storage_options=self.options)
+        except TableNotFoundError:
+            raise
+        except DeltaError as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise LakeError(
+                f"the log of {self.uri} cannot be read, tracelake verify names its damage: {reason}"
+            ) from error
 
     def bring_forward(self) -> None:
         """Give a table of an older version, if it is one, our columns and our version."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import orjson
 from pyarrow.fs import FileSelector
 
+from tracelake.errors import LakeError, SchemaTooNew
 from tracelake.schema import TABLES
 from tracelake.storage.carry import carry_path
 from tracelake.storage.claim import carry_key
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from tracelake.config import Location
     from tracelake.storage.table import Snapshot
 
+#: Kinds of problems that a file can be taken out of the way for.
+_MOVED = frozenset({"damaged", "alien"})
 #: A file with a name of ours that no commit names may be in the making for this long.
 _IN_THE_MAKING_S = 900.0
 
@@ -43,8 +46,9 @@ class Problem:
 
     Attributes:
         path: The file, relative to the lake where it lies in it.
-        kind: `damaged` (a live file that is not whole), `alien` (a file nobody committed) or
-            `hot` (a damaged segment or a missing carry).
+        kind: `damaged` (a live file that is not whole), `alien` (a file nobody committed), `log`
+            (a commit that is not whole: what it added or removed is not known) or `hot` (a damaged
+            segment, or a carry that is damaged or missing).
         reason: What is wrong, in a few words.
     """
 
@@ -79,7 +83,16 @@ def verify(location: Location) -> VerifyReport:
     snapshots: dict[str, Snapshot] = {}
     for name, table in TABLES.items():
         store = DeltaStore(location.tables, table, storage_options(location))
-        snapshot = snapshots[name] = store.snapshot()
+        committed, torn = _read_log(store)
+        problems += torn
+        try:
+            snapshot = snapshots[name] = store.snapshot()
+        except SchemaTooNew:
+            raise
+        except LakeError as error:
+            if not torn:
+                problems.append(Problem(name, f"{name}/_delta_log", "log", str(error)))
+            continue
         for file in (*snapshot.files, *snapshot.damaged):
             count += 1
             reason = why_unreadable(file, table, store.options)
@@ -87,7 +100,7 @@ def verify(location: Location) -> VerifyReport:
                 rows += file.rows
             else:
                 problems.append(Problem(name, f"{name}/{file.path}", "damaged", reason))
-        problems += _aliens(store, snapshot)
+        problems += _aliens(store, snapshot, committed)
     problems += _hot_problems(location, snapshots)
     return VerifyReport(count, rows, tuple(problems))
 
@@ -107,7 +120,7 @@ def quarantine(location: Location, report: VerifyReport) -> list[str]:
     system, root = file_system(location.tables, storage_options(location))
     with sealer_lock(location.hot):
         for name, table in TABLES.items():
-            bad = [p for p in report.problems if p.table == name and p.kind != "hot"]
+            bad = [p for p in report.problems if p.table == name and p.kind in _MOVED]
             if not bad:
                 continue
             store = DeltaStore(location.tables, table, storage_options(location))
@@ -126,16 +139,34 @@ def quarantine(location: Location, report: VerifyReport) -> list[str]:
     return moved
 
 
-def _aliens(store: DeltaStore, snapshot: Snapshot) -> list[Problem]:
-    known = {file.path for file in (*snapshot.files, *snapshot.damaged)}
+def _read_log(store: DeltaStore) -> tuple[set[str], list[Problem]]:
+    """Every file that a commit speaks of, and the commits that are not whole."""
+    name = store.table.name
+    system, root = file_system(f"{store.uri}/_delta_log", store.options)
+    known: set[str] = set()
+    torn: list[Problem] = []
+    for info in system.get_file_info(FileSelector(root, allow_not_found=True)):
+        if not info.is_file or info.extension != "json":
+            continue
+        try:
+            with system.open_input_stream(info.path) as commit:
+                actions = [orjson.loads(line) for line in commit.read().splitlines()]
+        except FileNotFoundError:  # the log was cleaned up meanwhile
+            continue
+        except orjson.JSONDecodeError:
+            actions = []
+        if not actions:  # an empty one would pass for a commit of nothing
+            reason = "the commit is not whole"
+            torn.append(Problem(name, f"{name}/_delta_log/{info.base_name}", "log", reason))
+        known |= {a[kind]["path"] for a in actions for kind in ("add", "remove") if kind in a}
+    return known, torn
+
+
+def _aliens(store: DeltaStore, snapshot: Snapshot, committed: set[str]) -> list[Problem]:
+    known = committed | {file.path for file in (*snapshot.files, *snapshot.damaged)}
     system, root = file_system(store.uri, store.options)
     found = system.get_file_info(FileSelector(root, allow_not_found=True, recursive=True))
     present = {info.path[len(root) + 1 :]: info for info in found if info.is_file}
-    for path, info in present.items():
-        if path.startswith("_delta_log/") and info.extension == "json":
-            with system.open_input_stream(info.path) as commit:
-                actions = [orjson.loads(line) for line in commit.read().splitlines()]
-            known |= {a[kind]["path"] for a in actions for kind in ("add", "remove") if kind in a}
     name = store.table.name
     aliens: list[Problem] = []
     for path, info in sorted(present.items()):
@@ -166,6 +197,8 @@ def _hot_problems(location: Location, snapshots: dict[str, Snapshot]) -> list[Pr
             found.append(Problem("exchanges", f"hot/{name}", "hot", reason))
     key = carry_key(location)
     for table, suffix in (("spans", ".jsonl"), ("exchanges", SUFFIX)):
+        if table not in snapshots:
+            continue
         number = snapshots[table].offset(key)
         path = carry_path(location.hot, number, suffix)
         if number and not path.exists():

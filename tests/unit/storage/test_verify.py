@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import pytest
 
 from tests.parquet_pages import pages_of
 from tracelake import Lake
-from tracelake.errors import NotInLake
+from tracelake.errors import LakeError, NotInLake
 from tracelake.storage.compactor import Compactor
 from tracelake.storage.segment import list_segments
+
+_NOON = datetime(2025, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -169,3 +171,23 @@ def test_a_damaged_segment_is_named(lake: Lake) -> None:
     (problem,) = lake.verify().problems
     assert (problem.path, problem.kind) == (f"hot/{path.name}", "hot")
     assert lake.spans().collect().height == 4
+
+
+@pytest.mark.parametrize("left", [0, 1, 300])
+def test_a_torn_commit_is_named_and_told_in_one_line(lake: Lake, left: int) -> None:
+    """An empty commit passes for one of nothing, another for an error of many lines."""
+    lake.write("annotations", [{"annotation_id": "a", "trace_id": "t0", "start_time": _NOON}])
+    path = Path(lake.path, "spans", "_delta_log", f"{4:020d}.json")
+    os.truncate(path, left)
+    fresh = Lake(lake.path)
+    report = fresh.verify()
+    assert [(problem.path, problem.kind) for problem in report.problems] == [
+        (f"spans/_delta_log/{path.name}", "log")
+    ]
+    assert fresh.quarantine(report) == []
+    assert fresh.records("annotations").collect().height == 1
+    if left:
+        with pytest.raises(LakeError, match=r"\A[^\n]*spans cannot be read[^\n]*\Z"):
+            fresh.spans()
+        with pytest.raises(LakeError, match=r"\A[^\n]*spans cannot be read[^\n]*\Z"):
+            fresh.seal()
