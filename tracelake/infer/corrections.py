@@ -17,16 +17,17 @@ from tracelake.infer import events, tree
 from tracelake.infer.delegation import CLOCK_SLACK, choose_link, gives_name
 from tracelake.infer.names import FROM_HEADER
 from tracelake.infer.phrases import PhraseIndex
-from tracelake.infer.state import Evidence
+from tracelake.infer.state import Evidence, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from tracelake.infer.events import JsonEvent
     from tracelake.infer.identity import Persona
     from tracelake.infer.placement import Asked
-    from tracelake.infer.state import Agent, Call, Thread, ToolCall, Trace
+    from tracelake.infer.state import Agent, Call, ToolCall, Trace
+    from tracelake.wire.call import Atom
 
 _THREADS_TRIED = 32
 #: Results that tell the id of an agent are short; ids have a digit.
@@ -108,7 +109,8 @@ def link_by_time(tool: ToolCall) -> list[JsonEvent]:
         return []
     told: list[JsonEvent] = []
     for thread in call.agent.threads[-_THREADS_TRIED:]:
-        if call.thread in thread.beside and thread.is_at_rest and _ran_within(thread, tool):
+        is_beside = thread.calls and call.thread in thread.beside
+        if is_beside and thread.is_at_rest and _ran_within(thread, tool):
             told += _claim(thread, tool, Evidence("time", 0.5))
     return told
 
@@ -139,7 +141,7 @@ def _unclaimed(tool: ToolCall) -> list[Thread]:
         thread
         for agent in {id(agent): agent for agent in (*candidates, tool.call.agent)}.values()
         for thread in agent.threads[-_THREADS_TRIED:]
-        if thread is not tool.call.thread
+        if thread is not tool.call.thread and thread.calls
     ]
 
 
@@ -151,6 +153,53 @@ def _ran_within(thread: Thread, tool: ToolCall) -> bool:
         and (tool.end is None or last.end <= tool.end)
         and all(call.agent is thread.agent for call in thread.calls)
     )
+
+
+def told_by_forks(previous: Call, new: Sequence[Atom]) -> list[tuple[ToolCall, Atom]]:
+    """Tool calls whose results tell what a conversation that went on from their call came to.
+
+    A caller may hand its whole conversation to the agent that it starts, with the task in place of
+    the result, and go on from the same call once the agent has answered. What went on first is cut
+    off into a conversation of its own.
+
+    Args:
+        previous: The call that a request continues.
+        new: Core atoms that the request adds to it.
+    """
+    thread = previous.thread
+    if thread is None or thread.calls[-1] is previous or not previous.tools:
+        return []
+    place = next((n for n, call in enumerate(thread.calls) if call is previous), None)
+    if place is None or previous.agent is not thread.agent:
+        return []
+    results = {atom.id: atom for atom in new if atom.kind == "tool_result" and atom.id}
+    pairs = [(tool, results[tool.call_id]) for tool in previous.tools if tool.call_id in results]
+    found = [(t, atom, _told_answers(previous.trace, atom.text)) for t, atom in pairs if t.end]
+    if any(thread.calls[-1] in answers for _, _, answers in found):
+        _cut(thread, place + 1)
+    asked = previous.end or previous.start
+    return [(t, atom) for t, atom, answers in found if any(_ends(a, asked) for a in answers)]
+
+
+def _ends(call: Call, since: datetime) -> bool:
+    """Whether a call is the last of a conversation that began since a moment."""
+    calls = call.thread.calls if call.thread is not None else [call]
+    return calls[-1] is call and calls[0].start >= since
+
+
+def _told_answers(trace: Trace, text: str) -> list[Call]:
+    found = trace.phrases.search([text])
+    return [f.phrase.call for f in found if f.phrase.tool is None and f.phrase.is_whole]
+
+
+def _cut(thread: Thread, place: int) -> None:
+    """Make the calls of a conversation from a place on one of their own."""
+    calls = thread.calls[place:]
+    rest = Thread(calls[0].span_id, thread.agent, thread.opening, [thread.agent], calls)
+    del thread.calls[place:]
+    for call in calls:
+        call.thread = rest
+    thread.agent.threads.append(rest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ class Inference:
         thread = placement.thread
         if thread is None:
             thread = Thread(exchange.span_id, agent, opening_of(asked.core))
-            if placement.evidence.source != "retelling":
+            if previous is None and placement.evidence.source != "retelling":
                 thread.beside = [t for t in agent.threads[-_BESIDE_KEPT:] if not t.is_at_rest]
         if thread not in agent.threads[-4:] and thread not in agent.threads:
             agent.threads.append(thread)

@@ -15,6 +15,7 @@ from tracelake.infer.corrections import (
     link_by_result,
     link_by_time,
     link_by_told_id,
+    told_by_forks,
 )
 from tracelake.infer.lifecycle import end_unanswered, settle_children
 from tracelake.infer.names import FROM_RESULT, name_from_result
@@ -85,6 +86,9 @@ def take_results(call: Call, previous: Call | None, new: Sequence[Atom]) -> list
         new: Core atoms that the previous request did not have; all of them without one.
     """
     told: list[JsonEvent] = []
+    for tool, atom in told_by_forks(previous, new) if previous is not None else ():
+        evidence = Evidence("result_id", 1.0)
+        told += close_tool(tool, atom.text, atom.is_error, call.start, evidence)
     tools, early = call.trace.tools_by_id, call.trace.early_results
     # some providers number the calls of each conversation: the nearest is meant
     own = {tool.call_id: tool for tool in previous.tools} if previous is not None else {}

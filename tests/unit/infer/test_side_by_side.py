@@ -299,3 +299,51 @@ def test_who_joins_the_answers_of_several_tool_calls_is_in_none_of_them() -> Non
     assert [(under(spans, call) or {})["kind"] for call in workers] == ["tool", "tool"]
     above = under(spans, log)
     assert above is None or above["kind"] == "agent"
+
+
+def test_agents_that_are_handed_the_whole_conversation_are_found_by_their_answers() -> None:
+    """They go on from their caller's call, with the task as its result; then so does the caller."""
+    script = Script()
+    calls = [use(f"c{n}", "fork", directive=n) for n in range(2)]
+    first = script.call(0, 10, [QUESTION], calls)
+    ends = ["The parser is used in three places.", "There are tests of it in one file."]
+    forks: list[list[str]] = []
+    for n, end in enumerate(ends):
+        task = [got(f"c{k}", f"Do only part {n} of this.") for k in range(2)]
+        grep = use(f"g{n}", "grep", q=str(n))
+        begun = [QUESTION, *calls, *task]
+        found = [*begun, grep, got(f"g{n}", "3 hits")]
+        opened = script.call(20 + n, 50 + n, begun, [grep])
+        forks.append([opened, script.call(60 + n, 80 + n, found, [say("assistant", end)])])
+    results = [got(f"c{n}", end) for n, end in enumerate(ends)]
+    last = script.call(100, 110, [QUESTION, *calls, *results], [DONE])
+    spans = script.spans()
+    tools = [spans[derived_id(first, "tool", n)] for n in range(2)]
+    assert agents(spans, last) == agents(spans, first) == [spans.root["span_id"]]
+    for tool, fork, end in zip(tools, forks, ends, strict=True):
+        assert tool["result"] == end
+        assert all(under(spans, call) is tool for call in fork)
+        assert spans[derived_id(fork[0], "tool", 0)]["parent_id"] == agents(spans, fork[1])[0]
+
+
+def test_a_conversation_that_is_gone_on_with_twice_is_one_agents() -> None:
+    """A user goes back to an earlier answer: nobody was asked to do anything."""
+    script = Script()
+    ask = use("c0", "grep", q="x")
+    begun = [QUESTION, ask, got("c0", "3 hits in the harbour office.")]
+    script.call(0, 10, [QUESTION], [ask])
+    for start in (20, 40):
+        script.call(start, start + 10, begun, [say("assistant", "One of two answers.")])
+    spans = script.spans()
+    assert len(spans.of("agent")) == 1
+    assert [tool["result"] for tool in spans.of("tool")] == ["3 hits in the harbour office."]
+
+
+def test_a_conversation_that_branches_with_a_result_each_is_read() -> None:
+    """Each branch carries the result of one of the tools; the second begins beside the first."""
+    script = Script()
+    calls = [use(f"c{n}", "ask_expert", n=n) for n in range(2)]
+    script.call(0, 10, [QUESTION], calls)
+    for n in range(2):
+        script.call(20 + n, 50, [QUESTION, *calls, got(f"c{n}", f"It is {n}.")], [DONE])
+    assert [tool["result"] for tool in script.spans().of("tool")] == ["It is 0.", "It is 1."]
