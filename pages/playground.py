@@ -117,23 +117,25 @@ def render_title(bench: workbench.Workbench) -> None:
 
 def render_ways(bench: workbench.Workbench) -> None:
     """The way back, and how the page is laid out."""
-    st.space("stretch")
-    if bench.span is not None:
-        navigation.render_link(
-            "live",
-            "Show in Live",
-            icon=":material/account_tree:",
-            trace=bench.span["trace_id"],
-            span=bench.span["span_id"],
+    with st.container(
+        horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"
+    ):
+        if bench.span is not None:
+            navigation.render_link(
+                "live",
+                "Show in Live",
+                icon=":material/account_tree:",
+                trace=bench.span["trace_id"],
+                span=bench.span["span_id"],
+            )
+        st.segmented_control(
+            "Layout",
+            ["Edit", "Compare"],
+            default="Edit",
+            required=True,
+            key="layout",
+            label_visibility="collapsed",
         )
-    st.segmented_control(
-        "Layout",
-        ["Edit", "Compare"],
-        default="Edit",
-        required=True,
-        key="layout",
-        label_visibility="collapsed",
-    )
 
 
 def render_edits(bench: workbench.Workbench) -> None:

@@ -8,8 +8,11 @@ import streamlit as st
 
 from app import drafts, state
 from app.components import text
+from tracelake.model import utc_now
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from app.drafts import Keeping
     from app.workbench import Workbench
 
@@ -29,7 +32,7 @@ def render_offer(bench: Workbench) -> None:
         said = f"{known.refused.reason}: {shown}."
         st.markdown(f":orange[{text.plain(said[:1].upper() + said[1:])}]", width="content")
     if offered:
-        st.markdown(f":gray[Your edits of {text.clock(offered.at)} are kept.]", width="content")
+        st.markdown(f":gray[Your edits of {_time(offered.at)} are kept.]", width="content")
         st.button(
             "Take them back",
             icon=":material/history:",
@@ -53,15 +56,20 @@ def keep(bench: Workbench) -> None:
 def _fill(known: Keeping) -> None:
     place, kept = state.get(_PLACE), known.kept
     if known.problem:
-        since = f" since {text.clock(kept.at)}" if kept else ""
+        since = f" since {_time(kept.at)}" if kept else ""
         place.markdown(
             f":orange[Edits{since} are not kept: {text.plain(known.problem)}.]", width="content"
         )
     elif kept:
         place.markdown(
-            f":gray[Kept {text.clock(kept.at)}]",
+            f":gray[Kept {_time(kept.at)}]",
             width="content",
             help="They are there after a reload, and in this link. Reset all discards them.",
         )
     else:
         place.empty()
+
+
+def _time(at: datetime) -> str:
+    """A time without its day where that is today."""
+    return f"{at:%H:%M:%S} UTC" if at.date() == utc_now().date() else text.clock(at)
