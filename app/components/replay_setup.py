@@ -79,8 +79,14 @@ def _label(number: int, span: dict[str, Any]) -> str:
     if span["kind"] == "tool":
         said = " ".join(str(span["result"]).split())[:70]
         return f"{number} · {agent} · tool {span['tool_name'] or span['name']} · {said}"
-    said = " ".join(str(span["response"] or "calls tools").split())[:70]
+    said = " ".join(str(span["response"] or _said_nothing(span)).split())[:70]
     return f"{number} · {agent} · {span['model'] or 'model'} · {said}"
+
+
+def _said_nothing(span: dict[str, Any]) -> str:
+    if span["status"] == "error":
+        return f"failed: {span['error'] or span['error_type'] or 'no reason was given'}"
+    return "calls tools"
 
 
 def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]:
@@ -217,9 +223,10 @@ def _plan(request: ForkRequest, problem: str | None) -> None:
     }
     if plan.tools_kept:
         lines["Tools that give their recorded results"] = ", ".join(plan.tools_kept)
+    elsewhere = "the offline provider" if plan.is_offline else "the provider, and costs"
     lines["Model calls"] = (
-        f"up to {text.count(plan.calls_recorded)} are answered from the recording; what the edit "
-        "changes goes to the provider, and costs"
+        f"up to {text.plural(plan.calls_recorded, 'answer')} from the recording; what the edit "
+        f"changes goes to {elsewhere}"
         if request.allow_live and request.edit is not None
         else f"{text.count(plan.calls_recorded)} can be answered from the recording"
     )

@@ -171,6 +171,14 @@ def test_a_fork_beside_the_chosen_one_is_followed_too(
     assert looked == ["good"]
 
 
+def test_a_call_that_failed_is_not_said_to_call_tools(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The step to rerun is told by what became of it."""
+    steps = open_page("replay", trace="bad").selectbox[1]
+    assert steps.options[0] == "1 · tester · gpt-4o · failed: rate limited <b>hard</b>"
+
+
 def test_what_was_typed_and_chosen_is_there_again(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:

@@ -89,6 +89,7 @@ class ForkPlan:
         record: The recorded run.
         tools: What the original called: the program will run these again for real.
         tools_kept: In-process tools that do not run again: their recorded results are given.
+        is_offline: Whether the offline provider answered, which then answers live calls too.
         calls_recorded: Model calls that can be answered from the recording.
         warnings: What will not be as it was.
     """
@@ -101,6 +102,7 @@ class ForkPlan:
     calls_recorded: int
     warnings: tuple[str, ...]
     tools_kept: tuple[str, ...] = ()
+    is_offline: bool = False
 
     @property
     def tools_again(self) -> list[ToolUse]:
@@ -156,12 +158,13 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     calls = sum(one.is_call for one in recording.calls)
     warnings = (*copy.warnings, *_command_warnings(record, copy))
     warnings += recording.describe_incomplete()
-    if request.allow_live and not is_offline(recording):
+    offline = is_offline(recording)
+    if request.allow_live and not offline:
         warnings += tuple(_key_warnings(record))
     kept = tuple(
         dict.fromkeys(one.name for one in read_tool_calls(lake, record, recording.trace_id))
     )
-    return ForkPlan(request, run_id, record, copy, tools, calls, warnings, kept)
+    return ForkPlan(request, run_id, record, copy, tools, calls, warnings, kept, offline)
 
 
 def _no_answer(recording: Recording, span_id: str) -> str:
