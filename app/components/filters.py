@@ -103,7 +103,7 @@ def render_filters(facets: Facets) -> TraceFilter:
         min_seconds = _least("min_seconds", "Duration at least (seconds)", step=1.0)
     wanted = TraceFilter(
         since=days[0] if days else None,
-        until=days[1] if len(days) > 1 else None,
+        until=days[-1] if days else None,  # a URL holds a day that begins and ends a range once
         agents=agents,
         models=models,
         tools=tools,

@@ -73,6 +73,7 @@ def test_what_reruns_did_not_cost_is_told_from_what_was_spent(
         ({"q": "do BAD"}, ["Task bad"]),
         ({"min_cost": "0.2"}, ["Task live", "Task bad", "Task good"]),
         ({"days": ["2026-11-20", "2026-11-21"]}, ["Task bad", "Task good"]),
+        ({"days": ["2026-11-21"]}, ["Task bad"]),
         ({"order": "Oldest"}, ["Task good", "Task bad", "Task live"]),
     ],
 )
