@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tracelake.storage import cold, files
-from tracelake.storage.carry import carry_path
+from tracelake.storage.carry import OLD_KEY, carry_path
 from tracelake.storage.derive import derive_traces
 from tracelake.storage.xlog import SUFFIX
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _ID_FILE = ".id"
 #: Key, and name, of the hot folder beside local tables of a lake from before folders had names.
-_OLD = "carry"
+_OLD = OLD_KEY
 _NAMELESS = "carry:unsealed"
 
 

@@ -22,6 +22,7 @@ import polars as pl
 from tracelake.errors import LakeError, NotInLake
 from tracelake.schema import SPANS, TABLES, TRACES, polars_schema
 from tracelake.storage import cold, damage, tombstones
+from tracelake.storage.carry import carry_path, missing
 from tracelake.storage.claim import carry_key
 from tracelake.storage.derive import lagging_traces
 from tracelake.storage.exchanges import hot_exchanges
@@ -33,6 +34,7 @@ from tracelake.storage.rollup import NEEDED, roll_up
 from tracelake.storage.segment import list_segments
 from tracelake.storage.table import DeltaStore, Snapshot
 from tracelake.storage.tombstones import TOMBSTONES, Tombstones
+from tracelake.storage.xlog import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -210,7 +212,7 @@ class Reader:
         """Sealed exchanges, hot ones as rows, and what is deleted of the sealed."""
         store = self._stores["exchanges"]
         for _ in range(_RETRIES):
-            segments = list_segments(self.location.hot, ".xlog")
+            segments = list_segments(self.location.hot, SUFFIX)
             snapshot = store.snapshot()
             try:
                 hot = hot_exchanges(self.location, segments, snapshot)
@@ -220,7 +222,7 @@ class Reader:
             with self._lock:
                 deleted = self._read_deleted()
             return snapshot, deleted.visible(hot.lazy()).collect() if deleted else hot, deleted
-        raise LakeError(f"{self.location.hot} changes too fast to be read: try again")
+        raise self._unsettled("exchanges", SUFFIX)
 
     def records(self, name: str) -> pl.LazyFrame:
         """The rows of a small table that count.
@@ -264,7 +266,16 @@ class Reader:
             except BaseException:
                 self._known = ()  # what was taken from the hot view is not merged: begin anew
                 raise
-        raise LakeError(f"{self.location.hot} changes too fast to be read: try again")
+        raise self._unsettled("spans", ".jsonl")
+
+    def _unsettled(self, name: str, suffix: str) -> LakeError:
+        """Why no look at the hot folder agreed with the table."""
+        hot = self.location.hot
+        number = self._stores[name].snapshot().offset(carry_key(self.location))
+        path = carry_path(hot, number, suffix)
+        if number and not path.exists():
+            return missing(path)
+        return LakeError(f"{hot} changes too fast to be read: try again")
 
     def _merge(self, spans: Snapshot) -> View:
         hot = self._hot

@@ -26,7 +26,7 @@ from tracelake.errors import LakeLocked
 from tracelake.model import new_id
 from tracelake.schema import EXCHANGES, SPANS, TRACES
 from tracelake.storage import cold, tombstones
-from tracelake.storage.carry import carry_path, consumed, write_carry
+from tracelake.storage.carry import carry_path, consumed, missing, write_carry
 from tracelake.storage.claim import carry_key, claim_hot
 from tracelake.storage.codec import decode_carry, decode_events, encode
 from tracelake.storage.damage import answer, foreign_errors
@@ -192,6 +192,10 @@ class Sealer:
         for store in stores:
             store.bring_forward()
         key = claim_hot(self._location, *stores, new_id())
+        for store, suffix in ((self._spans, ".jsonl"), (self._exchanges, SUFFIX)):
+            number = store.snapshot().offset(key)
+            if number and not (path := carry_path(self._hot, number, suffix)).exists():
+                raise missing(path)
         self._deleted = tombstones.read(self._marks.snapshot())
         while True:
             batch, part = self._seal_spans(key)

@@ -19,7 +19,7 @@ from pyarrow.fs import FileSelector
 
 from tracelake.errors import LakeError, SchemaTooNew
 from tracelake.schema import TABLES
-from tracelake.storage.carry import carry_path
+from tracelake.storage.carry import carry_path, why_no_carry
 from tracelake.storage.claim import carry_key
 from tracelake.storage.codec import decode_events
 from tracelake.storage.damage import why_unreadable
@@ -201,6 +201,7 @@ def _hot_problems(location: Location, snapshots: dict[str, Snapshot]) -> list[Pr
             continue
         number = snapshots[table].offset(key)
         path = carry_path(location.hot, number, suffix)
-        if number and not path.exists():
-            found.append(Problem(table, f"hot/{path.name}", "hot", "the carry is missing"))
+        reason = why_no_carry(path, key) if number else None
+        if reason is not None:
+            found.append(Problem(table, f"hot/{path.name}", "hot", reason))
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,14 @@ import pytest
 from tests.parquet_pages import pages_of
 from tracelake import Lake
 from tracelake.errors import LakeError, NotInLake
+from tracelake.model import Exchange
+from tracelake.storage.carry import carry_path
 from tracelake.storage.compactor import Compactor
 from tracelake.storage.segment import list_segments
+from tracelake.storage.xlog import SUFFIX, ExchangeLog
 
 _NOON = datetime(2025, 11, 22, 12, tzinfo=UTC)
+_CALL: dict[str, Any] = {"event_type": "llm_call", "span_id": "open", "timestamp": _NOON}
 
 
 @pytest.fixture
@@ -191,3 +197,44 @@ def test_a_torn_commit_is_named_and_told_in_one_line(lake: Lake, left: int) -> N
             fresh.spans()
         with pytest.raises(LakeError, match=r"\A[^\n]*spans cannot be read[^\n]*\Z"):
             fresh.seal()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", SUFFIX])
+@pytest.mark.parametrize("left", [None, 0, 5, 20, -3])
+def test_a_carry_that_is_not_whole_is_named_and_nothing_is_sealed_twice(
+    tmp_path: Path, left: int | None, suffix: str
+) -> None:
+    """Without it nobody knows what was sealed; of one that was cut the rest still counts."""
+    lake = Lake(tmp_path / "lake")
+    for trace_id in ("t0", "t1"):
+        lake.append({**_CALL, "trace_id": trace_id, "data": {"status": "running"}})
+        lake.append({**_CALL, "trace_id": trace_id, "span_id": "done", "data": {}})
+    with closing(ExchangeLog(lake.hot)) as log:
+        for span_id in ("a", "b"):
+            exchange = Exchange(span_id, _NOON, "POST", "/v1/messages", "anthropic", (), b"{}")
+            log.opened(exchange)
+            log.done("a", "t0", None)
+        log.ended(replace(exchange, span_id="a", end_time=_NOON, status=200, outcome="ok"))
+    lake.seal()
+    path = carry_path(lake.hot, 1, suffix)
+    if left is None:
+        path.unlink()
+    else:
+        os.truncate(path, left if left >= 0 else path.stat().st_size + left)
+    fresh = Lake(lake.path)
+    assert [problem.path for problem in fresh.verify().problems] == [f"hot/{path.name}"]
+
+    def read() -> pl.DataFrame:
+        return (fresh.spans() if suffix == ".jsonl" else fresh.exchanges()).collect()
+
+    if left is None or left >= 0:
+        for ask in (read, fresh.seal):
+            with pytest.raises(
+                LakeError, match=rf"\A[^\n]*{path.name} is (missing|damaged)[^\n]*\Z"
+            ):
+                ask()
+        return
+    rows = read().height
+    assert rows == (3 if suffix == ".jsonl" else 1)
+    fresh.seal()
+    assert read().height == rows
