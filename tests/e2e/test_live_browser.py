@@ -319,7 +319,7 @@ def test_the_graph_comes_back_after_the_server_restarts(page: Page, tmp_path: Pa
             expect(chosen).to_be_in_viewport()
             page.wait_for_function(f"!{GRAPH}.view.cy.animated()")
             before = page.evaluate(looked_at)
-        expect(page.locator(".tl-chip")).not_to_have_text("live")
+        expect(page.locator(".tl-chip")).to_have_text("offline")
         run.call("c")
         with serve(path, port=int(base.rsplit(":", 1)[1])):
             page.wait_for_function(f"({COUNT_NODES})() === 63", timeout=60_000)

@@ -9,6 +9,7 @@ const STATES = {
   waiting: ["waiting", "Nothing of this run is in the lake yet"],
   reconnecting: ["reconnecting", "The live connection broke and is being opened again"],
   unreachable: ["polling", "No live connection can be had: the page asks for news instead"],
+  offline: ["offline", "The app does not answer: this is what it told last. It is asked again and again"],
   done: ["done", "The run has ended"],
   failed: ["failed", "The run has ended with an error"],
 };
@@ -18,6 +19,7 @@ const EMPTY = {
   connecting: "Opening the run…",
   reconnecting: "Opening the run again…",
   waiting: "Nothing of this run is in the lake yet. It appears here with its first span.",
+  offline: "The app does not answer. It is asked again and again.",
   unreachable: "Nothing of this run is in the lake yet. It appears here with its first span.",
 };
 const KEYS = [

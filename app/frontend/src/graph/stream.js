@@ -9,10 +9,17 @@ const LAST_RETRY_MS = 10_000;
 /** Failures in a row before the page is asked to poll instead. */
 const GIVE_UP_AFTER = 3;
 
+/** Whether the page itself can reach the app. */
+function answers() {
+  const page = document.querySelector("[data-test-connection-state]");
+  return !page || page.dataset.testConnectionState === "CONNECTED";
+}
+
 /**
  * Follows one trace.
  *
- * States told to `onState`: connecting, live, reconnecting, unreachable (it keeps trying).
+ * States told to `onState`: connecting, live, reconnecting, then unreachable or, where the page
+ * reaches nothing either, offline (it keeps trying).
  */
 export class Stream {
   constructor({ onMessage, onDocument, onState }) {
@@ -92,7 +99,8 @@ export class Stream {
     this.socket = null;
     this.failures += 1;
     if (code === 4404) return this.onState("missing");
-    this.onState(this.failures >= GIVE_UP_AFTER ? "unreachable" : "reconnecting");
+    const isGone = this.failures >= GIVE_UP_AFTER;
+    this.onState(!isGone ? "reconnecting" : answers() ? "unreachable" : "offline");
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.failures - 1));
     this.timer = setTimeout(() => this.connect(), wait * (0.75 + Math.random() / 2));
   }
