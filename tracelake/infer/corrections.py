@@ -95,9 +95,15 @@ def link_by_result(tool: ToolCall, result: str) -> list[JsonEvent]:
 
 
 def _claim(thread: Thread, tool: ToolCall, evidence: Evidence) -> list[JsonEvent]:
-    agent = thread.agent
-    if len(agent.threads) > 1 or agent is tool.call.agent:
-        return tree.split_thread(thread, evidence, parent=tool.call.agent, via=tool)
+    agent, caller = thread.agent, tool.call.agent
+    if any(call.agent is not agent for call in thread.calls):
+        return []  # it has been handed over meanwhile
+    is_part = len(agent.threads) > 1 or agent is caller
+    started = [child for call in thread.calls for own in call.tools for child in own.children]
+    if any(tree.is_above(a, caller) for a in (started if is_part else [agent])):
+        return []  # nobody was started by an agent of his own
+    if is_part:
+        return tree.split_thread(thread, evidence, parent=caller, via=tool)
     at = max(tool.end or tool.start, agent.last_activity or agent.start)
     return tree.hang_under_tool(agent, tool, evidence, at)
 

@@ -171,6 +171,14 @@ def depth_of(agent: Agent) -> int:
     return depth
 
 
+def is_above(agent: Agent, other: Agent) -> bool:
+    """Whether an agent is another one, or stands somewhere above it."""
+    above: Agent | None = other
+    while above is not None and above is not agent:
+        above = above.parent
+    return above is agent
+
+
 def _is_made_up(agent: Agent) -> bool:
     return agent.trace.has_inferred_root and agent is agent.trace.root
 
