@@ -25,6 +25,7 @@ from tracelake.playground.record import Origin
 from tracelake.playground.switching import DEFAULT_MODEL, Switched, returned, switched
 from tracelake.playground.trial import Trial
 from tracelake.playground.variables import filled, names_of
+from tracelake.redaction import redacting
 
 if TYPE_CHECKING:
     from tracelake.playground.draft import DraftApi
@@ -297,7 +298,11 @@ class Workbench:
             self.replace(self.draft.edited(messages=messages))
 
     def test(self, target: Target, variants: int) -> None:
-        """Send the draft, so many times at once."""
+        """Send the draft, so many times at once.
+
+        Raises:
+            ConfigError: What is to be redacted cannot be told; nothing is sent.
+        """
         origin = None
         if self.span is not None:
             name = self.span["agent_name"] or self.span["model"] or "call"
@@ -305,11 +310,10 @@ class Workbench:
         values = {name: self.values[name] for name in self.variables if self.values.get(name)}
         draft = filled(self.draft, values)
         target = replace(target, headers=self.headers_to_send)
+        append = redacting(service.lake().append, service.location())
         self.round_size = min(variants, VARIANTS_MAX)
         for _ in range(self.round_size):
-            trial = Trial(
-                draft, target, origin=origin, append=service.lake().append, variables=values
-            )
+            trial = Trial(draft, target, origin=origin, append=append, variables=values)
             self.trials.append(trial.start())
 
     def cancel(self) -> None:

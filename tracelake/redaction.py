@@ -3,6 +3,7 @@
     parse_patterns(text) -> Patterns            regular expressions, one a line
     patterns_of(location, environ) -> Patterns  those of `TRACELAKE_REDACT` and of a lake's settings
     Patterns.sub(data) / .event(event)          bytes, or an event, without what they match
+    redacting(append, location) -> append       takes events, hands them on without what they match
 
 Invariant: what a pattern matches in the JSON text of a column is not written, wherever it begins.
 """
@@ -23,7 +24,7 @@ from tracelake.storage.codec import encode
 from tracelake.storage.files import read_or_none
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tracelake.config import Location
 
@@ -135,3 +136,16 @@ def patterns_of(location: Location, environ: Mapping[str, str] | None = None) ->
         raise ConfigError(f"{path} is damaged ({error!r}): mend or delete it") from error
     env = os.environ if environ is None else environ
     return parse_patterns("\n".join([env.get(VARIABLE, ""), *lines]))
+
+
+def redacting(
+    append: Callable[[dict[str, Any]], object], location: Location
+) -> Callable[[dict[str, Any]], object]:
+    """`append` for events that did not pass the relay: without what the user's patterns match.
+
+    Raises:
+        ConfigError: One is no regular expression, or the settings are damaged.
+        OSError: The settings cannot be read.
+    """
+    patterns = patterns_of(location)
+    return (lambda event: append(patterns.event(event))) if patterns else append

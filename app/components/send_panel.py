@@ -163,5 +163,9 @@ def _send(
     if bench.base.model and not bench.draft.model:
         st.error("Say which model to ask.")
         return False
-    bench.test(target, variants)
+    try:
+        bench.test(target, variants)
+    except TraceLakeError as error:
+        st.error(str(error))
+        return False
     return True

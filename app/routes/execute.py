@@ -13,6 +13,7 @@ from tracelake.playground.provider import headers_to_repeat, sdk_of
 from tracelake.playground.record import Origin, as_span
 from tracelake.playground.switching import switched
 from tracelake.playground.trial import Trial
+from tracelake.redaction import redacting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,8 @@ def execute(wish: Mapping[str, Any]) -> dict[str, Any]:
     target = _target(wish, draft, span)
     if span and sdk_of(api) == sdk_of(recorded.api):
         target = replace(target, headers=headers_to_repeat(data.request_headers(span["span_id"])))
-    trial = Trial(draft, target, origin=origin, append=service.lake().append)
+    append = redacting(service.lake().append, service.location())
+    trial = Trial(draft, target, origin=origin, append=append)
     outcome = trial.start().wait(TIMEOUT_S)
     if outcome.is_running:
         trial.cancel()

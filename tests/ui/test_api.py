@@ -135,6 +135,21 @@ def test_a_recorded_call_is_executed_in_another_format(
     assert json.loads(row["request"])["seed"] == 1
 
 
+def test_what_is_redacted_is_not_recorded_of_a_test(
+    client: TestClient, documented: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the user's patterns match is sent and answered, and never reaches the disk."""
+    monkeypatch.setenv("TRACELAKE_REDACT", "hunter[0-9]")
+    wish = {"trace_id": "t1", "span_id": "call", "target": {"name": "offline"}}
+    answer = client.post("/api/execute/llm", json={**wish, "system": "Say hunter2 to nobody."})
+    assert answer.json()["test"]["status"] == "ok"
+    span_id = answer.json()["test"]["span_id"]
+    row = documented.spans().filter(span_id=span_id).collect().row(0, named=True)
+    assert row["system"] == "Say [redacted] to nobody."
+    files = [path for path in documented.hot.parent.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"hunter2" in path.read_bytes()]
+
+
 @pytest.mark.parametrize(
     ("wish", "status"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracelake.model import Event, utc_now
-from tracelake.redaction import patterns_of
+from tracelake.redaction import redacting
 from tracelake.replay.source import spans_of
 from tracelake.wire import read_request
 
@@ -39,8 +39,7 @@ def tell(lake: Lake, event: Event) -> None:
     Raises:
         ConfigError: The patterns cannot be read; nothing is written.
     """
-    patterns = patterns_of(lake.location)
-    lake.append(patterns.event(event.to_dict()) if patterns else event)
+    redacting(lake.append, lake.location)(event.to_dict())
 
 
 def tell_result(lake: Lake, run_id: str, edit: Mapping[str, Any]) -> None:
