@@ -138,7 +138,7 @@ def _days(values: Sequence[dict[str, Any]]) -> alt.X:
         "day:T",
         title=None,
         timeUnit="utcyearmonthdate",
-        axis=alt.Axis(format="%d %b", grid=False, tickCount=step, labelOverlap=True),
+        axis=alt.Axis(format="%d %b", grid=False, tickCount=step, labelOverlap="greedy"),
     )
 
 
