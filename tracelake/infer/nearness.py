@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: A shorter message says too little for two agents to have been asked it by one program.
 _QUESTION_MIN_CHARS = 20
+#: Among more runs at once than this nothing is guessed.
+_LIVE_MAX = 16
 _VALUE_MIN_CHARS = 4
 _VALUE_MAX_CHARS = 60
 _PROMPT_READ_CHARS = 20_000
@@ -35,12 +37,17 @@ _PERSONAS_KEPT = 16
 def one_agreeing(asked: Asked, traces: Iterable[Trace]) -> Trace | None:
     """The one trace whose words agree with those of a new conversation; None of several."""
     live = list(traces)
-    agreeing = [trace for trace in live if _asked_another(trace, asked)]
-    if not agreeing and any(any(_unclaimed(trace)) for trace in live):
+    if len(live) > _LIVE_MAX:
+        return None
+    question = _question(asked.core)
+    asking = [t for t in live if question in t.asked_first] if question is not None else []
+    agreeing = [t for t in asking if _is_another(t.asked_first[question or 0], asked.persona)]
+    waiting = [] if agreeing else [(t, tools) for t in live if (tools := _unclaimed(t))]
+    if waiting:
         prompt = "\n".join((asked.request.system, *asked.messages))[:_PROMPT_READ_CHARS]
         words = {word.lower() for word in words_of(prompt)}
-        agreeing = [t for t in live if any(_names(x, words) for x in _unclaimed(t))]
-        agreeing = agreeing or [t for t in live if any(_is_next(x, asked) for x in _unclaimed(t))]
+        agreeing = [t for t, tools in waiting if any(_names(tool, words) for tool in tools)]
+        agreeing = agreeing or [t for t, tools in waiting if any(_is_next(x, asked) for x in tools)]
     agreeing = agreeing or [trace for trace in live if _knows(trace, asked.persona)]
     return agreeing[0] if len(agreeing) == 1 else None
 
@@ -67,10 +74,9 @@ def _question(core: Sequence[Atom]) -> int | None:
     return hash(text) if len(text) >= _QUESTION_MIN_CHARS else None
 
 
-def _asked_another(trace: Trace, asked: Asked) -> bool:
+def _is_another(asked: Sequence[Persona], persona: Persona) -> bool:
     """Whether others were asked the same; the same agent was in another run of the program."""
-    personas = trace.asked_first.get(_question(asked.core) or 0, ())
-    return bool(personas) and not any(is_same_persona(p, asked.persona) for p in personas)
+    return not any(is_same_persona(known, persona) for known in asked)
 
 
 def _knows(trace: Trace, persona: Persona) -> bool:
@@ -79,12 +85,11 @@ def _knows(trace: Trace, persona: Persona) -> bool:
     return persona.fingerprint in known and next(iter(known)) != persona.fingerprint
 
 
-def _unclaimed(trace: Trace) -> Iterator[ToolCall]:
+def _unclaimed(trace: Trace) -> list[ToolCall]:
     """Tool calls that have neither a result nor an agent, and may have started one."""
-    for agent in trace.agents:
-        for tool in agent.awaiting.values():
-            if not tool.children and tool.name not in trace.leaf_tools:
-                yield tool
+    waiting = [agent.awaiting for agent in trace.agents if agent.awaiting]
+    tools = (tool for awaiting in waiting for tool in awaiting.values())
+    return [tool for tool in tools if not tool.children and tool.name not in trace.leaf_tools]
 
 
 def _names(tool: ToolCall, words: set[str]) -> bool:
