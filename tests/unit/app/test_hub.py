@@ -90,6 +90,21 @@ def test_a_reader_gets_only_what_it_missed(lake: Lake, hub: Hub) -> None:
     assert len(str(delta)) < 5_000
 
 
+def test_the_end_of_a_run_without_a_root_is_told(lake: Lake, hub: Hub) -> None:
+    """Only time ends it, so a reader that has all its spans hears of its status alone."""
+    lake.append({
+        "event_type": "llm_call", "trace_id": "t", "span_id": "c", "parent_id": "elsewhere",
+        "timestamp": "2026-01-01T10:00:00Z", "agent_name": "solo", "data": {"status": "ok"},
+    })  # fmt: skip
+    trace = hub.watch("t")
+    first = trace.message()
+    assert first is not None
+    assert trace.message(first["seq"], known="ok") is None
+    told = trace.message(first["seq"], known="running")
+    assert told is not None
+    assert (told["status"], told["nodes"], told["prev"]) == ("ok", [], first["seq"])
+
+
 def test_a_trace_that_fails_stops_no_other(lake: Lake, hub: Hub) -> None:
     """Whatever one trace holds, the others are followed as before."""
 
