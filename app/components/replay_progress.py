@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import data, forks, navigation
+from app.components import text
 from tracelake.errors import NotInLake
 
 if TYPE_CHECKING:
@@ -72,9 +73,25 @@ def render_progress(state: ForkState) -> None:
         st.progress(min(1.0, made / recorded), f"{made} calls, {recorded} in the recording")
     if state.error:
         st.error(f"{state.error[:1].upper()}{state.error[1:].rstrip('.')}.")
+    elif state.status == "error" and (why := _last_failure(state.run_id)):
+        st.error(f"{text.plain(why)} What the program printed is with its calls.")
     if refused := state.result.get("refused"):
         st.warning("A call has no recording, and live calls are off. The nearest recordings:")
         st.code("\n".join(refused["detail"]), language=None)
+
+
+def _last_failure(run_id: str) -> str | None:
+    """What the last model call that failed said, or the last tool; None where none did."""
+    try:
+        spans = data.read_spans(run_id)
+    except NotInLake:
+        return None
+    failed = [span for span in spans if span["kind"] in {"llm", "tool"} and span["error"]]
+    if not failed:
+        return None
+    span = next((one for one in reversed(failed) if one["kind"] == "llm"), failed[-1])
+    said = text.first_line(span["error"], _STEP_CHARS).rstrip(".")
+    return f"{span['agent_name'] or 'program'} · {span['tool_name'] or span['model']}: {said}."
 
 
 def render_calls(state: ForkState) -> None:

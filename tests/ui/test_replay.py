@@ -179,6 +179,19 @@ def test_a_call_that_failed_is_not_said_to_call_tools(
     assert steps.options[0] == "1 · tester · gpt-4o · failed: rate limited <b>hard</b>"
 
 
+def test_a_fork_whose_program_failed_says_what_failed(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """The reason is on the screen, not only in what the program printed."""
+    fork = {"trace_id": "good", "span_id": "call", "status": "error", "calls": []}
+    begun = datetime(2026, 11, 23, tzinfo=UTC)
+    row = {"run_id": "again", "start_time": begun, "end_time": begun, "command": [], "fork": fork}
+    filled.write("runs", [row])
+    add_trace(filled, "again", agent="coder", model="gpt-4o", day=23, error="no such host.")
+    page = open_page("replay", fork="again")
+    assert "coder · gpt\\-4o\\: no such host\\." in page.error[0].value
+
+
 def test_what_was_typed_and_chosen_is_there_again(
     open_page: Callable[..., AppTest], filled: Lake
 ) -> None:
