@@ -6,6 +6,7 @@ Only the command line and the app read the environment, through the functions he
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ OTLP_PORT = 4318
 SETTINGS_FILE = "settings.json"
 ANTHROPIC_BACKEND = "https://api.anthropic.com"
 OPENAI_BACKEND = "https://api.openai.com/v1"
+
+
+#: What deltalake takes for another character in a path, and polars for a column of the table.
+_MISTAKEN = re.compile(r"%[0-9A-Fa-f]{2}|[\\=]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ def locate(
         environ: Environment to read; the process's own by default.
 
     Raises:
-        ConfigError: Object storage was named without `TRACELAKE_HOT_DIR`, the local hot folder.
+        ConfigError: Object storage was named without `TRACELAKE_HOT_DIR`, the local hot folder; or
+            its path is one that the libraries beneath the tables misread.
     """
     env = os.environ if environ is None else environ
     root = os.fspath(lake) if lake else env.get("TRACELAKE_DIR") or str(Path("~/.tracelake"))
@@ -63,4 +69,6 @@ def locate(
             )
         return Location(root.rstrip("/"), Path(hot).expanduser())
     path = Path(root).expanduser().absolute()
+    if _MISTAKEN.search(str(path)):
+        raise ConfigError(f"no lake can lie in {path}: choose a path without =, \\ and %41")
     return Location(str(path), Path(hot).expanduser() if hot else path / "hot")

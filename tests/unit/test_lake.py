@@ -18,12 +18,13 @@ import pytest
 
 from tracelake import Lake, Tracer
 from tracelake.config import Location
-from tracelake.errors import LakeLocked, NotInLake, SchemaTooNew
+from tracelake.errors import ConfigError, LakeLocked, NotInLake, SchemaTooNew
 from tracelake.exporters.bundle import write_bundle
 from tracelake.model import Exchange, to_iso
 from tracelake.schema import EXCHANGES, SPANS, TRACES, polars_schema
 from tracelake.storage import derive
 from tracelake.storage.claim import carry_key
+from tracelake.storage.compactor import Compactor
 from tracelake.storage.lock import sealer_lock
 from tracelake.storage.sealer import Sealer
 from tracelake.storage.segment import list_segments
@@ -514,3 +515,31 @@ def test_times_at_the_ends_of_the_calendar_spoil_nothing(lake: Lake) -> None:
     assert again.seal().spans == 1
     again.compact()
     assert again.delete(before=T0) == 1
+
+
+@pytest.mark.parametrize("name", ["with space", "ünï", "p#?&+", "100%", "q'\"[*]{x}:"])
+def test_a_lake_lies_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    """What was sealed is read, compacted, deleted and taken along, by every engine."""
+    lake = Lake(tmp_path / name / "lake")
+    for trace_ids in (("t1", "t3"), ("t2",)):
+        for trace_id in trace_ids:
+            story(lake, trace_id)
+        lake.seal()
+    report = Compactor(lake.location, vacuum_grace_s=0).compact(today=T0.date() + timedelta(days=2))
+    assert report.files_after == report.vacuumed // 2 > 0
+    again = Lake(lake.path)
+    assert again.spans().collect().height == 15
+    assert again.trace("t2").height == 5
+    assert len(again.scan("spans", engine="duckdb").collect()) == 15
+    assert again.verify().is_clean
+    assert all(Path(uri).is_file() for uri in again.files())
+    assert again.delete("t1") == 1
+    assert again.seal().purged > 0
+    assert Lake(lake.path).spans().collect().height == 10
+
+
+@pytest.mark.parametrize("name", ["p%41", "back\\slash", "run=5"])
+def test_a_folder_that_would_be_taken_for_another_is_refused(tmp_path: Path, name: str) -> None:
+    """Before anything is recorded into it, in one line."""
+    with pytest.raises(ConfigError, match=r"\A[^\n]*choose a path[^\n]*\Z"):
+        Lake(tmp_path / name)

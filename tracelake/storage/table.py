@@ -144,7 +144,7 @@ class DeltaStore:
                 self._latest = Snapshot(self.table, -1, (), root=self.uri, options=self.options)
                 return self._latest
             check_version(delta)
-            files = list_files(delta)
+            files = list_files(delta, self.uri)
             good = tuple(file for file in files if self._is_whole(file))
             damaged = tuple(file for file in files if file.path in self._bad)
             version = delta.version()
@@ -163,7 +163,7 @@ class DeltaStore:
     def at(self, version: int) -> Snapshot:
         """An earlier version, as far as the log reaches back."""
         delta = DeltaTable(self.uri, version=version, storage_options=self.options)
-        files = tuple(list_files(delta))
+        files = tuple(list_files(delta, self.uri))
         return Snapshot(self.table, version, files, (), self.uri, self.options, delta)
 
     def leave_out(self, bad: Mapping[str, str]) -> None:
@@ -313,14 +313,18 @@ def check_version(delta: DeltaTable) -> None:
         raise SchemaTooNew(found=found, supported=schema.VERSION)
 
 
-def list_files(delta: DeltaTable) -> list[File]:
-    """Live files of a version, newest day first."""
+def list_files(delta: DeltaTable, root: str) -> list[File]:
+    """Live files of a version, newest day first.
+
+    Args:
+        delta: The version.
+        root: Path or URI of the table as we write it; its own is an encoded URL.
+    """
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
     if actions.is_empty():
         return []
     # the log says more, least times among it that are a second early: of year 1 Python has no word
     actions = actions.select(pl.col(name) for name in actions.columns if name in _SAID_OF_FILES)
-    root = delta.table_uri.removeprefix("file://").rstrip("/")
     files: list[File] = []
     for row in actions.iter_rows(named=True):
         least, greatest = row.get("min.trace_id"), row.get("max.trace_id")
