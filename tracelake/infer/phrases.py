@@ -26,8 +26,9 @@ _WORD = re.compile(
     r"|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
 )
 _ITEM = re.compile(r"^\s*(?:(?:[-*\u2022+]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?")
-#: `Action Input: find the way` in plain text, `agent(task="find the way")` in code.
-_LABELLED = re.compile(r"^[*_`#\s]*[A-Za-z][\w ]{0,30}[*_`]*:[*_`]*\s+(\S.*)$")
+#: `Action Input: find the way` or `ASK(guide): find the way` in plain text,
+#: `agent(task="find the way")` in code.
+_LABELLED = re.compile(r"^[*_`#\s]*[A-Za-z@][\w ()@.-]{0,40}[*_`]*:[*_`]*\s+(\S.*)$")
 #: `Final Answer: …` at the end of an answer that thinks aloud: programs hand on what follows alone.
 _CONCLUSION = re.compile(
     r"\n[*_`#\s]*(?:(?:my|the)\s+)?(?:final\s+)?(?:answer|result|conclusion)[*_`]*:[*_`]*\s+(\S.*)\Z",

@@ -132,6 +132,7 @@ def test_the_same_summary_again_goes_on_from_the_latest() -> None:
         "<tasks>\n<task>\n<description>Measure the depth of the harbour</description>\n</task>",
         "Here it is:\n\n1. **Depth**: Measure the depth of the harbour",
         "Thought: so be it\nAction Input: Measure the depth of the harbour",
+        "I ask the surveyor.\nDELEGATE(surveyor): Measure the depth of the harbour",
         'I ask.\n```\nx = surveyor(task="Measure the depth of the harbour", fast=True)\n```',
     ],
 )
