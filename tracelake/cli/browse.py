@@ -12,6 +12,7 @@ from rich.tree import Tree
 from tracelake import schema
 from tracelake.cli.options import add_command, count, open_lake, print_json, print_table
 from tracelake.errors import NotInLake
+from tracelake.graph.facts import shorten
 from tracelake.query.jsonable import jsonable_row
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _MARK = {"running": "…", "ok": "✓", "error": "✗", "cancelled": "⊘", "lost": "?"}
 _STYLE = {"error": "red", "running": "cyan", "cancelled": "yellow", "lost": "yellow"}
 _LINE_CHARS = 100
+_NAME_CHARS = 60
 
 
 def register(commands: Commands) -> None:
@@ -50,7 +52,7 @@ def _ls(arguments: argparse.Namespace) -> None:
                 row["trace_id"],
                 row["start_time"].strftime("%Y-%m-%d %H:%M:%S") if row["start_time"] else None,
                 row["status"],
-                row["name"],
+                shorten(row["name"], _NAME_CHARS) if row["name"] else None,
                 None if row["duration_ms"] is None else round(row["duration_ms"] / 1000, 1),
                 row["llm_calls"],
                 row["tool_calls"],
@@ -128,7 +130,7 @@ def _line(span: dict[str, Any]) -> Text:
     text = Text(f"{_MARK.get(status, '·')} ", style=_STYLE.get(status, "green"))
     label = span["tool_name"] if span["kind"] == "tool" else span["name"] or span["agent_name"]
     text.append(f"{span['kind']} ", style="dim")
-    text.append(str(label or span["model"] or span["span_id"]), style="bold")
+    text.append(shorten(label or span["model"] or span["span_id"], _NAME_CHARS), style="bold")
     if span["kind"] == "llm" and span["model"] and span["model"] != label:
         text.append(f" {span['model']}", style="magenta")
     if span["duration_ms"] is not None:
@@ -138,7 +140,5 @@ def _line(span: dict[str, Any]) -> Text:
         text.append(f" {span['tokens_input']}→{span['tokens_output']} tokens", style="dim")
     detail = span["error"] or span["response"] or span["result"]
     if detail:
-        shown = " ".join(str(detail).split())
-        text.append(" " + shown[:_LINE_CHARS], style="red" if span["error"] else "")
-        text.append("…" if len(shown) > _LINE_CHARS else "")
+        text.append(" " + shorten(detail, _LINE_CHARS), style="red" if span["error"] else "")
     return text

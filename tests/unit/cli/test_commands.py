@@ -35,6 +35,19 @@ def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
     return code, captured.out, captured.err
 
 
+def test_long_names_take_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name of many words and lines is cut in tables and trees; JSON has all of it."""
+    name = "reads\n" + "very " * 100 + "much"
+    with tracelake.Tracer(tracelake.Lake(tmp_path)) as tracer, tracer.agent(name):
+        pass
+    for command in (["ls"], ["show", "last"]):
+        _, told, _ = run(capsys, *command, "--lake", tmp_path)
+        (line,) = (line for line in told.splitlines() if "reads very" in line)
+        assert len(line) < 200
+        assert "…" in line
+    assert json.loads(run(capsys, "ls", "--json", "--lake", tmp_path)[1])["name"] == name
+
+
 def test_ls_prints_a_trace_a_line(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`ls --json` is one JSON object a line, newest first, JSON columns nested, times with Z."""
     code, out, _ = run(capsys, "ls", "--json", "--lake", lake)
