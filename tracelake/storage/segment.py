@@ -83,33 +83,35 @@ class SegmentWriter:
                 was acknowledged before is touched, and the next append starts a new segment.
         """
         thread = threading.get_ident()
-        if thread in self._inside:
+        inside = self._inside
+        if thread in inside:
             self._interrupting().append(data, durable=durable)
             return
-        self._inside.add(thread)
+        inside.add(thread)
         try:
-            self._append(data, durable=durable)
+            with self._lock:
+                descriptor = self._descriptor
+                if (
+                    descriptor is None
+                    or self._size >= self._roll_bytes
+                    or (time.monotonic() >= self._next_look and self._is_deleted(descriptor))
+                ):
+                    descriptor = self._open()
+                try:
+                    written = os.write(descriptor, data)
+                    while written < len(data):
+                        written += os.write(descriptor, data[written:])
+                except BaseException:
+                    self._close()  # a torn record may stand at the end: nothing may follow it
+                    raise
+                self._size += len(data)
+                if not durable:
+                    return
+                self._awaiting_sync += 1
+                position = (self._generation, self._size)
+            self._sync_to(position)
         finally:
-            self._inside.discard(thread)
-
-    def _append(self, data: bytes, *, durable: bool) -> None:
-        with self._lock:
-            descriptor = self._descriptor
-            if descriptor is None or self._size >= self._roll_bytes or self._is_deleted(descriptor):
-                descriptor = self._open()
-            try:
-                written = os.write(descriptor, data)
-                while written < len(data):
-                    written += os.write(descriptor, data[written:])
-            except BaseException:
-                self._close()  # a torn record may stand at the end: nothing may follow it
-                raise
-            self._size += len(data)
-            if not durable:
-                return
-            self._awaiting_sync += 1
-            position = (self._generation, self._size)
-        self._sync_to(position)
+            inside.discard(thread)
 
     def close(self) -> None:
         """Give the segment up; its lock is free and a sealer may reap it once it is sealed.
@@ -134,10 +136,7 @@ class SegmentWriter:
 
     def _is_deleted(self, descriptor: int) -> bool:
         """Whether the segment, or its folder, was deleted: what is written to it nobody reads."""
-        now = time.monotonic()
-        if now < self._next_look:
-            return False
-        self._next_look = now + LOOK_EVERY_S
+        self._next_look = time.monotonic() + LOOK_EVERY_S
         return not os.fstat(descriptor).st_nlink
 
     def _open(self) -> int:
