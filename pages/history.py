@@ -50,7 +50,8 @@ def main() -> None:
 def render_totals(totals: dict[str, float]) -> None:
     """The selection in one line of numbers."""
     free = totals["not_spent_usd"]
-    spent = [("Really spent", text.cost(totals["cost_usd"] - free))] if free else []
+    paid = max(0.0, round((totals["cost_usd"] or 0) - free, 9))  # sums of floats leave a rest
+    spent = [("Really spent", text.cost(paid))] if free else []
     cells = (
         ("Traces", text.count(totals["traces"])),
         ("With errors", text.count(totals["with_errors"])),

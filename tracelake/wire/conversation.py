@@ -10,7 +10,7 @@ can change that one; the turn made of a separate system field has none.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tracelake.wire import blocks as _blocks
@@ -64,14 +64,14 @@ class Turn:
 
 
 def conversation(api: str | None, messages: Any, system: str | None = None) -> list[Turn]:
-    """The turns of a request, in order.
+    """The turns of a request, in order; results carry the name of the tool that was called.
 
     Args:
         api: Wire format, or None for a plain list of role and content.
         messages: Native `messages`, `input` or `prompt`: text, messages or items, or None.
         system: System prompt as text, given first unless the messages open with it themselves.
     """
-    turns = read_turns(api, messages)
+    turns = _named(read_turns(api, messages))
     if system and not (turns and turns[0].role in INSTRUCTING):
         return [Turn("system", (Part("text", text=system),)), *turns]
     return turns
@@ -96,6 +96,22 @@ def read_turns(api: str | None, messages: Any) -> list[Turn]:
             if parts:
                 turns.append(Turn(role, tuple(parts), index))
     return turns
+
+
+def _named(turns: list[Turn]) -> list[Turn]:
+    """Results with the name of their tool, which some formats tell with the call alone."""
+    called: dict[str | None, str | None] = {}
+    named: list[Turn] = []
+    for turn in turns:
+        parts = tuple(
+            replace(part, name=part.name or called.get(part.id))
+            if part.kind == "tool_result"
+            else part
+            for part in turn.parts
+        )
+        called |= {part.id: part.name for part in parts if part.kind == "tool_call" and part.id}
+        named.append(replace(turn, parts=parts))
+    return named
 
 
 def _are_tokens(value: Any) -> bool:

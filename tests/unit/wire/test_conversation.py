@@ -69,7 +69,7 @@ def test_calls_and_results_look_the_same_in_every_format(api: str, messages: Any
     """A tool call and its result are the same parts, whoever's format they came in."""
     assert conversation(api, messages) == [
         Turn("assistant", (Part("tool_call", id="c", name="f", arguments='{"a":1}'),), 0),
-        Turn("user", (Part("tool_result", text="42", id="c"),), 1),
+        Turn("user", (Part("tool_result", text="42", id="c", name="f"),), 1),
     ]
 
 

@@ -242,7 +242,7 @@ export class Timeline {
     this.axisKey = key;
     const ticks = [];
     for (let at = 0; at <= span; at += step) {
-      const tick = h("span", {}, at ? duration(at) : "0");
+      const tick = h("span", {}, at ? duration(at).replace(".0 s", " s") : "0");
       tick.style.left = `${(at / span) * 100}%`;
       ticks.push(tick);
     }
