@@ -60,6 +60,18 @@ def test_a_port_in_use_is_one_clear_error(tmp_path: Path) -> None:
             assert other.state.relay != first.state.relay
 
 
+def test_a_relay_that_cannot_serve_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts a collector hears the relay's own reason."""
+    monkeypatch.delenv("TRACELAKE_TOKEN", raising=False)
+    for options in (Options(host="0.0.0.0", port=0), Options(host="0.0.0.0", any_port=True)):
+        with pytest.raises(LakeError, match="set TRACELAKE_TOKEN"):
+            start(locate(tmp_path), options)
+    with pytest.raises(LakeError, match="upstream openai: 'nonsense' must look like https://"):
+        start(locate(tmp_path), Options(port=0, openai_backend="nonsense"))
+
+
 def test_the_relay_comes_back_on_its_port(tmp_path: Path) -> None:
     """Agents keep their base URL when the relay is killed."""
     with start(locate(tmp_path / "lake"), Options(port=0)) as collector:

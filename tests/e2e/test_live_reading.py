@@ -69,7 +69,7 @@ def test_two_choices_in_one_moment_are_both_in_the_url(
     run = Run(lake, "quick")
     run.call("plan")
     run.tell("agent_start", "helper", "plan", "helper", role="subagent")
-    for pause in range(0, 160, 20):
+    for pause in (0, 20, 50, 100):
         show(page, base, "quick", nodes=4)
         page.evaluate(
             f"""async (pause) => {{

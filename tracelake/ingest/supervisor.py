@@ -120,6 +120,7 @@ def _relay_command(options: argparse.Namespace, port: int) -> list[str]:
 def _start_relay(options: argparse.Namespace) -> tuple[Child, str] | str:
     """The relay and its address, or why there is none."""
     ports = [options.port, 0] if options.any_port and options.port else [options.port]
+    ready: dict[str, str] = {}
     for port in ports:
         relay = Child("relay", _relay_command(options, port))
         ready = relay.ready()
@@ -128,7 +129,7 @@ def _start_relay(options: argparse.Namespace) -> tuple[Child, str] | str:
             relay.command = _relay_command(options, int(address.rsplit(":", 1)[1]))
             return relay, address
         relay.process.wait()
-    return f"the relay could not listen on {options.host}:{options.port}: is the port in use?"
+    return ready.get("error", "the relay did not start: its log above says why")
 
 
 def _ingest_command(options: argparse.Namespace, relay: str, otlp: str | None) -> list[str]:

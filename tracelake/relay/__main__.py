@@ -1,12 +1,15 @@
 """`python -m tracelake.relay`: one relay process.
 
-Prints one JSON line `{"address": "http://…", "pid": …}` once it serves; logs to standard error.
+Prints one JSON line `{"address": "http://…", "pid": …}` once it serves, or `{"error": …}` where it
+cannot; logs to standard error.
 SIGTERM lets calls in flight end and writes every record.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
+import json
 import logging
 import os
 import signal
@@ -90,12 +93,17 @@ def main(argv: list[str] | None = None) -> int:
             )
         )
     except ConfigError as error:
-        _log.error("%s", error)
-        return 2
+        return _fail(str(error), 2)
     except OSError as error:
-        _log.error("cannot listen on %s:%d: %s", arguments.host, arguments.port, error)
-        return 1
+        why = "is the port in use?" if error.errno == errno.EADDRINUSE else error
+        return _fail(f"the relay could not listen on {arguments.host}:{arguments.port}: {why}", 1)
     return 0
+
+
+def _fail(why: str, code: int) -> int:
+    _log.error("%s", why)
+    tell_starter(json.dumps({"error": why}).encode())
+    return code
 
 
 def _announce(address: str) -> None:
