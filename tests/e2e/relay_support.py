@@ -48,11 +48,11 @@ class RelayProcess:
             command, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}, **popen
         )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
+        told = json.loads(self.process.stdout.readline() or "{}")
+        if "address" not in told:
             self.process.stdout.close()
             raise AssertionError(f"the relay did not start: exit code {self.process.wait(60)}")
-        self.address: str = json.loads(line)["address"]
+        self.address: str = told["address"]
         self.port = urlsplit(self.address).port or 0
 
     def health(self) -> dict[str, Any]:
