@@ -64,11 +64,15 @@ class ClientWatch:
 
     def _program_at(self, port: int, now: float) -> Program | None:
         known = self._ports.get(port)
-        if known and now - known[0] < PORT_MEMORY_S:
+        if known and now - known[0] >= PORT_MEMORY_S:
+            known = None
+        # a port whose program is gone may be another's within seconds
+        if known and is_alive(known[1].pid, known[1].started):
             return known[1]
         if len(self._ports) > 4096:
             self._ports = {p: k for p, k in self._ports.items() if now - k[0] < PORT_MEMORY_S}
         program = self._resolver.resolve(port)
-        if program is not None:
-            self._ports[port] = (now, program)
+        if program is None:
+            return known[1] if known else None
+        self._ports[port] = (now, program)
         return program

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 
@@ -63,3 +64,27 @@ def test_a_reused_pid_is_another_program() -> None:
 def test_an_unknown_port_names_nobody() -> None:
     """A connection that is gone, or another machine's, stays unnamed and costs no error."""
     assert PeerResolver(1).resolve(1) is None
+
+
+@linux_only
+def test_a_port_that_another_program_took_over_is_that_programs() -> None:
+    """Ports of ended programs are given out again within seconds."""
+    connect = (
+        "import socket, sys; s = socket.socket();"
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
+        "s.bind(('127.0.0.1', int(sys.argv[2]))); s.connect(('127.0.0.1', int(sys.argv[1])));"
+        "sys.stdin.read()"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        relay_port, port = server.getsockname()[1], 0
+        watch = ClientWatch(relay_port)
+        for _ in range(2):
+            command = [sys.executable, "-c", connect, str(relay_port), str(port)]
+            with subprocess.Popen(command, stdin=subprocess.PIPE) as program:
+                connection, (_, port) = server.accept()
+                assert watch.identify({"port": port})["pid"] == program.pid
+                # a reset leaves no trace of the connection that would keep its port
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                connection.close()
+            assert watch.identify({"port": port})["pid"] == program.pid
