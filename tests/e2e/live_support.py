@@ -12,6 +12,7 @@ from tracelake.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from datetime import datetime
 
     from playwright.sync_api import Page
 
@@ -25,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 class Run:
     """A program that writes its own trace."""
 
-    def __init__(self, lake: Lake, trace_id: str) -> None:
+    def __init__(self, lake: Lake, trace_id: str, *, at: datetime | None = None) -> None:
         self.lake = lake
         self.trace_id = trace_id
-        self.tell("agent_start", "root", None, role="orchestrator")
+        self.tell("agent_start", "root", None, at=at, role="orchestrator")
 
     def tell(
         self,
@@ -36,12 +37,14 @@ class Run:
         span_id: str,
         parent: str | None = "root",
         agent: str = "orchestrator",
+        *,
+        at: datetime | None = None,
         **data: Any,
     ) -> None:
-        """Append one event."""
+        """Append one event, of a moment or of now."""
         self.lake.append({
             "event_type": event_type, "trace_id": self.trace_id, "span_id": span_id,
-            "parent_id": parent, "timestamp": utc_now(), "agent_name": agent, "data": data,
+            "parent_id": parent, "timestamp": at or utc_now(), "agent_name": agent, "data": data,
         })  # fmt: skip
 
     def call(
@@ -49,7 +52,7 @@ class Run:
     ) -> None:
         """A finished model call."""
         self.tell("llm_call", span_id, parent, agent, status="running", model="claude-sonnet-4-6")
-        answer = {"status": "ok", "response": f"answer {span_id}", **data}
+        answer: dict[str, Any] = {"status": "ok", "response": f"answer {span_id}", **data}
         self.tell("llm_call", span_id, parent, agent, **answer)
 
 

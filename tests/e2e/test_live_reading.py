@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import COUNT_NODES
 from tests.e2e.live_support import GRAPH, Run, show
+from tracelake.model import utc_now
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -145,25 +145,28 @@ def test_what_happens_is_told_in_a_line_while_a_run_goes_on(
 def test_the_run_can_be_seen_as_it_was_at_a_moment(page: Page, served: tuple[Lake, str]) -> None:
     """Dragging on the time axis fades what had not begun yet; a key leads back to now."""
     lake, base = served
-    run = Run(lake, "moments")
+    began = utc_now() - timedelta(seconds=10)
+    run = Run(lake, "moments", at=began)
     for index in range(5):
-        run.call(f"c{index}")
-        time.sleep(0.05)  # the pace of the program
-    run.tell("agent_end", "root", None, status="ok")
+        asked = began + timedelta(seconds=1 + 2 * index)
+        run.tell("llm_call", f"c{index}", at=asked, status="running", model="m")
+        answered = asked + timedelta(seconds=0.5)
+        run.tell("llm_call", f"c{index}", at=answered, status="ok", response="said")
+    run.tell("agent_end", "root", None, at=began + timedelta(seconds=10), status="ok")
     show(page, base, "moments", 11)
     future = f"() => {GRAPH}.view.cy.nodes('.future').length"
     axis = page.locator(".tl-ticks")
     box = axis.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + 8)
+    axis.hover(position={"x": box["width"] * 0.1, "y": 8})
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 8)
+    axis.hover(position={"x": box["width"] * 0.5, "y": 8})
     page.mouse.up()
     page.wait_for_function(f"({future})() > 2 && ({future})() < 10")
     expect(page.locator(".tl-playhead")).to_contain_text("at ")
     page.get_by_role("button", name="Back to now").click()
     page.wait_for_function(f"({future})() === 0")
-    page.mouse.click(box["x"] + 3, box["y"] + 8)
+    axis.click(position={"x": 3, "y": 8})
     page.wait_for_function(f"({future})() >= 8")
     page.keyboard.press("Escape")
     page.wait_for_function(f"({future})() === 0")
