@@ -52,25 +52,6 @@ def set_params(**values: str | None) -> None:
         address.write(name, [] if value is None else [value])
 
 
-def replay_edit_key(span_id: str, what: str) -> str:
-    """Key of the text that Replay offers to edit; another page may fill it in before it opens.
-
-    Args:
-        span_id: Of the step to rerun from.
-        what: What is edited, as Replay's control names it.
-    """
-    return f"replay-edit-{span_id}-{what}"
-
-
-def replay_alone_key(span_id: str) -> str:
-    """Key that says that an answer filled in for a step is all of it: it calls no tools.
-
-    Args:
-        span_id: Of the step to rerun from.
-    """
-    return f"replay-alone-{span_id}"
-
-
 def session_token() -> str:
     """The token with which this session's page may use the custom routes; the same all session."""
     return remember("_token", guard.issue_token)

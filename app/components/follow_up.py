@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import data, navigation, state
-from app.components import press, text
-from app.components.replay_setup import ANSWER
+from app import data, navigation
+from app.components import press, replay_edit, text
+from app.components.replay_edit import ANSWER
 from tracelake.playground.continuation import (
     Call,
     calls_of,
@@ -43,9 +43,7 @@ def render_follow_up(bench: Workbench, test: dict[str, Any]) -> None:
         help="Opens Replay at this step, with this answer in the place of the recorded one.",
         key=f"use-{test['span_id']}",
     ):
-        key = state.replay_edit_key(str(span["span_id"]), ANSWER)
-        state.put(key, value=test["response"])
-        state.put(state.replay_alone_key(str(span["span_id"])), value=True)
+        replay_edit.fill_in(str(span["span_id"]), {ANSWER: test["response"]}, is_whole=True)
         navigation.go("replay", trace=span["trace_id"], span=span["span_id"])
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from app import forks, state
-from app.components import press, text
+from app.components import press, replay_edit, text
+from app.components.replay_edit import ANSWER, BODY, REQUEST, RESULT
 from tracelake.errors import TraceLakeError
-from tracelake.replay.session import Edit
 
 if TYPE_CHECKING:
     from tracelake.replay.checkpoints import Checkpoint
-
-#: What the checkpoint that was opened edits.
-OPENED = "_replay_opened"
-_ANSWER, _BODY, _REQUEST, _RESULT = "Answer", "Answer as JSON", "Request", "Result"
+    from tracelake.replay.session import Edit
 
 
 def render_checkpoints(trace_id: str, span_id: str) -> None:
@@ -68,38 +65,29 @@ def _open(one: Checkpoint) -> None:
     state.set_params(span=one.span_id)
     if one.edit is None:
         return
-    state.put(state.replay_alone_key(one.span_id), value=one.edit.response_text is not None)
-    for what, value in _texts(one.edit, is_tool=forks.is_tool(one.trace_id, one.span_id)):
-        state.put(state.replay_edit_key(one.span_id, what), value)
-        state.put(OPENED, what)
+    texts = _texts(one.edit, is_tool=forks.is_tool(one.trace_id, one.span_id))
+    replay_edit.fill_in(one.span_id, texts, is_whole=one.edit.response_text is not None)
 
 
-def _texts(edit: Edit, *, is_tool: bool) -> list[tuple[str, Any]]:
+def _texts(edit: Edit, *, is_tool: bool) -> dict[str, str]:
     """What the fields of the form are to hold for an edit."""
-    found: list[tuple[str, Any]] = []
+    found: dict[str, str] = {}
     if edit.response_text is not None:
-        found.append((_RESULT if is_tool else _ANSWER, edit.response_text))
-    for what, body in ((_BODY, edit.response_body), (_REQUEST, edit.request_body)):
+        found[RESULT if is_tool else ANSWER] = edit.response_text
+    for what, body in ((BODY, edit.response_body), (REQUEST, edit.request_body)):
         if body is not None:
-            found.append((what, json.dumps(body, indent=2, ensure_ascii=False)))
+            found[what] = json.dumps(body, indent=2, ensure_ascii=False)
     return found
 
 
 def _set(trace_id: str, span_id: str, name: str) -> None:
-    what, typed = state.get(f"_replay_edit {span_id}") or (None, "")
-    edit: Edit | None = None
+    typed = replay_edit.kept(span_id)
     try:
-        if what in {_ANSWER, _RESULT}:
-            edit = Edit(response_text=typed)
-        elif what == _BODY:
-            edit = Edit(response_body=json.loads(typed))
-        elif what == _REQUEST:
-            edit = Edit(request_body=json.loads(typed))
+        edit = replay_edit.as_edit(*typed) if typed else None
         forks.set_checkpoint(trace_id, span_id, name, edit)
     except TraceLakeError as error:
         st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.")
-        return
     except ValueError as error:
-        st.error(f"The edit is not JSON: {error}.")
-        return
-    st.rerun()
+        st.error(str(error))
+    else:
+        st.rerun()

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from app import data, forks, state
-from app.components import kept, press, text
-from app.components.replay_checkpoints import OPENED, render_checkpoints
+from app.components import kept, press, replay_edit, text
+from app.components.replay_checkpoints import render_checkpoints
+from app.components.replay_edit import ANSWER, BODY, REQUEST, RESULT
 from tracelake.errors import NotInLake, TraceLakeError
 from tracelake.replay.fork import ForkRequest
-from tracelake.replay.session import Edit
 
 if TYPE_CHECKING:
     from tracelake.replay.fork import ForkPlan
+    from tracelake.replay.session import Edit
 
-ANSWER, BODY, REQUEST, RESULT = "Answer", "Answer as JSON", "Request", "Result"
 NOTHING = "Nothing"
 PROGRAM, CONVERSATION = "The program", "The conversation"
 _COPIES: dict[str, Any] = {
@@ -91,16 +90,17 @@ def _said_nothing(span: dict[str, Any]) -> str:
 
 def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]:
     """The edit as typed, and what is wrong with it."""
-    recorded = forks.recorded(trace_id, str(span["span_id"]))
+    span_id = str(span["span_id"])
+    recorded = forks.recorded(trace_id, span_id)
     if recorded is None:
         return None, "This call was recorded without its messages, so it cannot be replayed."
     texts = {ANSWER: recorded.text, BODY: recorded.answer, REQUEST: recorded.request}
     if span["kind"] == "tool":
         texts = {RESULT: recorded.text}
     options = [name for name, held in texts.items() if held or name in {ANSWER, RESULT}]
-    opened = state.get(OPENED)
-    key = f"replay-what-{span['kind']}-{len(options)}-{opened}"
-    usual = opened if opened in options else options[0]
+    opened = replay_edit.opened(span_id)
+    key = f"replay-what-{span['kind']}-{len(options)}-{opened.name}"
+    usual = opened.what if opened.what in options else options[0]
     what = st.segmented_control(
         "Edit",
         [*options, NOTHING],
@@ -112,9 +112,10 @@ def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]
     )
     kept.note(key, what, usual=usual)
     if what == NOTHING:
+        replay_edit.keep(span_id, None)
         st.caption("The run is repeated as it was; calls without a recording go live.")
         return None, None
-    key = kept.recall(state.replay_edit_key(str(span["span_id"]), what))
+    key = kept.recall(replay_edit.text_key(span_id, what))
     typed = st.text_area(
         f"{what} of this step",
         texts[what],
@@ -124,22 +125,28 @@ def _edit(trace_id: str, span: dict[str, Any]) -> tuple[Edit | None, str | None]
     )
     kept.note(key, typed, usual=texts[what])
     is_changed = typed != texts[what]
+    edited = (what, typed)
+    if what == ANSWER and recorded.calls:
+        if _keeps_calls(recorded.calls, span_id):
+            edited = (BODY, recorded.saying(typed))
+        else:
+            is_changed = True
+    replay_edit.keep(span_id, edited if is_changed else None)
     problem = None if is_changed else f"Change the {what.lower()} first, or choose Nothing."
-    if what == ANSWER and recorded.calls and _keeps_calls(recorded.calls, str(span["span_id"])):
-        what, typed = BODY, recorded.saying(typed)
-    state.put(f"_replay_edit {span['span_id']}", (what, typed))
-    edit, wrong = _as_edit(what, typed)
-    return edit, wrong or problem
+    try:
+        return replay_edit.as_edit(*edited), problem
+    except ValueError as error:
+        return None, str(error)
 
 
 def _keeps_calls(names: list[str], span_id: str) -> bool:
     """Whether an answer with another text still calls its tools; asked where it calls any."""
-    is_alone = state.get(state.replay_alone_key(span_id), False)
+    opened = replay_edit.opened(span_id)
     called = ", ".join(f"{name} ({count}x)" for name, count in Counter(names).items())
     return _toggle(
         text.plain(f"Still calls {called}"),
-        f"replay-keeps-calls-{span_id}-{is_alone}",
-        usual=not is_alone,
+        f"replay-keeps-calls-{span_id}-{opened.name}",
+        usual=not opened.is_whole,
         help="Off: the answer is this text alone, and the agent ends its turn with it.",
     )
 
@@ -148,18 +155,6 @@ def _toggle(label: str, key: str, *, usual: bool, help: str) -> bool:  # noqa: A
     is_on = st.toggle(label, value=usual, key=kept.recall(key), help=help)
     kept.note(key, is_on, usual=usual)
     return is_on
-
-
-def _as_edit(what: str, typed: str) -> tuple[Edit | None, str | None]:
-    if what in {ANSWER, RESULT}:
-        return Edit(response_text=typed), None
-    try:
-        body = json.loads(typed)
-    except ValueError as error:
-        return None, f"This is not JSON: {error}."
-    if not isinstance(body, dict):
-        return None, "The body must be a JSON object."
-    return (Edit(response_body=body) if what == BODY else Edit(request_body=body)), None
 
 
 def _how(trace_id: str) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app import forks, state
+from app import forks
 from app.components import replay_tree
+from app.components.replay_edit import Opened
 from tests.ui.conftest import add_trace
 from tracelake.model import Exchange
 from tracelake.replay.fork import ForkState
@@ -95,13 +96,38 @@ def test_an_edited_text_keeps_the_calls_unless_the_answer_was_brought_whole(
     log.close()
     page = open_page("replay", trace="good", span="call")
     if is_whole:
-        page.session_state[state.replay_alone_key("call")] = True
+        page.session_state["_replay_opened call"] = Opened("Answer", is_whole, "brought")
         page.run()
     assert not page.exception
     (keeps,) = (toggle for toggle in page.toggle if "grep" in toggle.label)
     assert keeps.value is not is_whole
-    what, _ = page.session_state["_replay_edit call"]
+    # without its calls another answer already, with them only once its text differs
+    assert page.session_state["_replay_edit call"] == (
+        ("Answer", "Did good.") if is_whole else None
+    )
+    page.text_area[0].set_value("I wait.").run()
+    what, typed = page.session_state["_replay_edit call"]
     assert what == ("Answer" if is_whole else "Answer as JSON")
+    assert "I wait." in typed
+    assert ("grep" in typed) is not is_whole
+
+
+def test_what_is_brought_to_a_step_shows_whatever_was_chosen_there_before(
+    open_page: Callable[..., AppTest], filled: Lake
+) -> None:
+    """A checkpoint opens with its own kind of edit, also twice, and "Nothing" is no edit."""
+    page = open_page("replay", trace="good", span="call")
+    page.text_area[0].set_value("Did something else.").run()
+    _one(page.text_input, "Name of a new checkpoint here").set_value("else").run()
+    _button(page, "Set checkpoint").click().run()
+    for _ in range(2):
+        _one(page.segmented_control, "Edit").set_value("Nothing").run()
+        assert page.session_state["_replay_edit call"] is None
+        assert not page.text_area
+        _button(page, "else").click().run()
+        assert not page.exception
+        assert _one(page.segmented_control, "Edit").value == "Answer"
+        assert page.text_area[0].value == "Did something else."
 
 
 def test_a_run_without_a_model_call_says_so(open_page: Callable[..., AppTest], lake: Lake) -> None:

@@ -69,10 +69,10 @@ def test_an_unknown_port_names_nobody() -> None:
 @linux_only
 def test_a_port_that_another_program_took_over_is_that_programs() -> None:
     """Ports of ended programs are given out again within seconds."""
-    connect = (
+    connect = (  # from an address of its own, whose ports no program beside takes
         "import socket, sys; s = socket.socket();"
         "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
-        "s.bind(('127.0.0.1', int(sys.argv[2]))); s.connect(('127.0.0.1', int(sys.argv[1])));"
+        "s.bind(('127.9.8.7', int(sys.argv[2]))); s.connect(('127.0.0.1', int(sys.argv[1])));"
         "sys.stdin.read()"
     )
     with socket.create_server(("127.0.0.1", 0)) as server:
