@@ -181,6 +181,7 @@ class Upstream:
         connections: Connections accepted.
         requests: Heads received, as text.
         cut_short: Streams whose reader went away before their end.
+        heard: To be released for each event of a stream that waits to be heard.
     """
 
     def __init__(self) -> None:
@@ -191,6 +192,7 @@ class Upstream:
         self.cut_short = 0
         self.sent_bytes = 0
         self.requests: list[str] = []
+        self.heard = threading.Semaphore(0)
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -285,7 +287,7 @@ class Upstream:
         return True
 
     def do_sse(self, connection: socket.socket, ask: dict[str, str], _: dict[str, Any]) -> bool:
-        """`n` events, `ms` apart, in chunks; `cut=1` dies before the terminator."""
+        """`n` events, `ms` apart or each `heard` before the next; `cut=1` dies before the end."""
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
         connection.sendall(head + b"transfer-encoding: chunked\r\n\r\n")
         try:
@@ -295,6 +297,8 @@ class Upstream:
                 if int(ask.get("ms", "0")) and self._is_gone(connection, int(ask["ms"]) / 1000):
                     raise BrokenPipeError
                 connection.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+                if ask.get("heard") and not self.heard.acquire(timeout=60):
+                    raise TimeoutError
         except OSError:
             self.cut_short += 1
             return False
@@ -318,7 +322,6 @@ class Upstream:
     def do_reset(self, connection: socket.socket, _: dict[str, str], __: dict[str, Any]) -> bool:
         """A body without length, torn off by a reset."""
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nuntil the e")
-        eventually(lambda: True)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         return False
 
