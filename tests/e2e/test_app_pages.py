@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -146,16 +146,22 @@ def test_a_tested_answer_is_taken_to_replay(page: Page, url: str, demo: tuple[Pa
     system = page.get_by_role("textbox", name="System prompt")
     system.press("Control+End")
     page.keyboard.insert_text("\nAnswer in three bullet points.")
-    system.press("Control+Enter")
-    # the answer of an earlier test has such a button as well, until this test is under way
-    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    expect(page.get_by_role("button", name="Test Prompt")).to_be_visible()
-    page.get_by_role("button", name="Use this answer").click()
-    expect(page).to_have_url(re.compile(rf"/replay\?.*span={span_id}"))
     with Lake(path) as lake:
-        tests = lake.spans().filter(source="playground", kind="llm").sort("start_time").collect()
+
+        def tests() -> dict[str, dict[str, Any]]:
+            of = {"source": "playground", "status": "ok", "original_span_id": span_id}
+            return {
+                test["span_id"]: test for test in lake.spans().filter(**of).collect().to_dicts()
+            }
+
+        before = tests()
+        system.press("Control+Enter")
+        (test,) = eventually(lambda: [tests()[new] for new in tests().keys() - before])
+    # the answer of an earlier test may have such a button as well
+    page.locator(f".st-key-use-{test['span_id']} button").first.click()
+    expect(page).to_have_url(re.compile(rf"/replay\?.*span={span_id}"))
     answer = page.get_by_role("textbox", name="Answer of this step")
-    expect(answer).to_have_value(tests["response"][-1])
+    expect(answer).to_have_value(test["response"])
     expect(page.get_by_role("button", name="Rerun from here")).to_be_visible()
     expect(page.get_by_text("Change the answer")).to_have_count(0)
 

@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from tests.e2e.browser import free_port
 from tests.support import command_lines, eventually
 from tracelake import Lake
 from tracelake.storage.tail import Tail
@@ -146,9 +147,7 @@ def test_nothing_is_left_running(demo: tuple[Path, dict[str, Any], list[Any]]) -
 
 def test_stopped_while_its_app_starts_nothing_is_left(tmp_path: Path) -> None:
     """Stopping does not wait for the app, and the app does not stay behind."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     command = [sys.executable, "-m", "tracelake.cli", "demo", "--once", "--port", port]
     with subprocess.Popen([*command, "--lake", tmp_path / "lake"]) as process:
         eventually(lambda: f"--server.port {port}" in command_lines())

@@ -341,7 +341,9 @@ WOKEN_LATE = f"""() => new Promise((resolve) => {{
     setTimeout(() => {{
       cy.one("render", () => resolve("drawn"));
       cy.panBy({{ x: 1, y: 1 }});
-      setTimeout(() => resolve("frozen"), 2000);
+      let frames = 120;
+      const look = () => (frames-- ? requestAnimationFrame(look) : resolve("frozen"));
+      look();
     }}, 300);
   }}));
 }})"""
@@ -365,7 +367,6 @@ def test_what_moves_while_panning_is_what_is_drawn_at_rest(
         run.call(f"c{index}")
     show(page, base, "panned", 301)
     # frames slower than a view has to rest, or a change of the graph meanwhile, have it drawn anew
-    looks = (page.evaluate(MOVED) for _ in range(10))
-    found = next(found for found in looks if found["wasMoved"])
+    found = eventually(lambda: (look := page.evaluate(MOVED))["wasMoved"] and look)
     assert found["ink"] > 10_000
     assert found["other"] < found["ink"] / 100, found

@@ -17,6 +17,7 @@ import openai
 import orjson
 import pytest
 
+from tests.e2e.browser import free_port
 from tests.e2e.relay_support import RelayProcess, Upstream, Wire, ask, relay_and_upstream
 from tests.support import eventually
 
@@ -32,12 +33,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RelayProces
     """One relay and one upstream for the tests that do not end them."""
     with relay_and_upstream(tmp_path_factory.mktemp("hot")) as both:
         yield both
-
-
-def closed_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def get(path: str) -> bytes:
@@ -174,7 +169,7 @@ def test_a_request_is_not_sent_a_third_time(tmp_path: Path) -> None:
 
 def test_what_was_asked_in_vain_is_recorded_whole(tmp_path: Path) -> None:
     """A body that comes after the upstream was found closed is read, recorded, then answered."""
-    refused = f"http://127.0.0.1:{closed_port()}/v1"
+    refused = f"http://127.0.0.1:{free_port()}/v1"
     with RelayProcess(tmp_path, openai=refused) as relay, Wire(relay.port) as wire:
         wire.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\n\r\n{}")
 
@@ -191,7 +186,7 @@ def test_what_was_asked_in_vain_is_recorded_whole(tmp_path: Path) -> None:
 
 def test_sdks_tell_what_is_wrong_with_the_upstream(tmp_path: Path) -> None:
     """Refused connections and unknown hosts reach the user of either SDK as readable errors."""
-    refused = f"http://127.0.0.1:{closed_port()}"
+    refused = f"http://127.0.0.1:{free_port()}"
     unknown = "http://nowhere.invalid"
     arguments = ("--upstream", f"gone={unknown}")
     with RelayProcess(tmp_path, *arguments, openai=refused + "/v1") as relay:
@@ -259,6 +254,25 @@ def test_tls_upstreams_are_checked(tmp_path: Path, trusted: bool, name: str, sta
         if status == 502:
             assert b"is not trusted" in answer
             assert b"upstream_certificate" in answer
+
+
+def test_an_upstream_that_leaves_during_the_handshake_is_told(tmp_path: Path) -> None:
+    """The error of a TLS connection that nobody completes has words too."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+        def leave() -> None:
+            connection, _ = listener.accept()
+            connection.recv(1)
+            connection.shutdown(socket.SHUT_WR)
+            read_to_the_end(connection)
+            connection.close()
+
+        threading.Thread(target=leave, daemon=True).start()
+        with RelayProcess(tmp_path, openai=url) as relay:
+            answer = ask(relay.port, "/v1/chat/completions")
+    assert answer.startswith(b"HTTP/1.1 502")
+    assert b"it closed the connection before it was ready" in answer
 
 
 def test_sigterm_lets_calls_in_flight_end(tmp_path: Path) -> None:

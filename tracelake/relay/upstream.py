@@ -260,4 +260,6 @@ def describe_failure(error: OSError, backend: Backend) -> tuple[int, str, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = f"certificate of {where} is not trusted: {error.verify_message}"
         return 502, "upstream_certificate", f"{reason} (SSL_CERT_FILE names further authorities)"
-    return 502, "upstream_unreachable", f"cannot connect to {where}: {error}"
+    # a connection that ends during the handshake of TLS is told by an error without words
+    reason = str(error) or "it closed the connection before it was ready"
+    return 502, "upstream_unreachable", f"cannot connect to {where}: {reason}"
