@@ -27,6 +27,8 @@ pytestmark = pytest.mark.e2e
 
 KILLS = 8
 PROGRAMS = 3
+#: So many kills at least come while programs run, however slow ingest starts again.
+IN_MID_RUN = 3
 
 
 def _ingest(supervisor: int) -> psutil.Process | None:
@@ -57,14 +59,15 @@ def test_killing_ingest_loses_no_call(tmp_path: Path, figures: Callable[[str], N
                     )
                 )
             chance = random.Random(11)
+            in_mid_run = 0
             for _ in range(KILLS):
                 process = eventually(lambda: _ingest(collector.state.pid))
                 # at any moment of its life: starting, catching up, following
                 time.sleep(chance.uniform(0.1, 1.2))
                 process.kill()
                 process.wait()
-            in_mid_run = sum(program.poll() is None for program in programs)
-            assert in_mid_run, "the last kill came too late to prove anything"
+                in_mid_run += any(program.poll() is None for program in programs)
+            assert in_mid_run >= IN_MID_RUN, "the kills came too late to prove anything"
             assert [program.wait(120) for program in programs] == [0] * PROGRAMS
             with urllib.request.urlopen(f"{provider.address}/stats") as answer:
                 calls = json.loads(answer.read())["total"]
@@ -80,7 +83,7 @@ def test_killing_ingest_loses_no_call(tmp_path: Path, figures: Callable[[str], N
         exchanges = lake.exchanges().collect()
         llm = spans.filter(kind="llm")
         figures(
-            f"{KILLS} kills of ingest, {in_mid_run} programs still running at the last one: "
+            f"{KILLS} kills of ingest, {in_mid_run} while programs ran: "
             f"{calls} calls, {exchanges.height} exchanges, {llm.height} llm spans, "
             f"{keys.height - keys.unique().height} duplicates"
         )
