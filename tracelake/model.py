@@ -130,7 +130,8 @@ class Exchange:
         path: Path and query as the client sent them, run and upstream prefixes removed.
         upstream: Name of the upstream: `anthropic`, `openai` or a configured name.
         client: Peer of the connection: `host`, `port`, and where known `pid`, `ppid`,
-            `started` (clock ticks since boot), `command` (list), `cwd`.
+            `ancestors` (pids, the parent first), `started` (clock ticks since boot), `command`
+            (list), `cwd`.
         outcome: running, ok, client_disconnected, upstream_unreachable, upstream_died, or
             refused (answered by the relay itself).
     """

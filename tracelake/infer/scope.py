@@ -38,7 +38,8 @@ class Scope:
         source: What the key rests on: recorded, run, trace_header, traceparent, session, process.
         aliases: Further ids of the same run, kept for joining with other telemetry.
         process: Key of the client process, None where unknown.
-        pid: Its number, `parent_pid` that of the process that started it; None where unknown.
+        pid: Its number, None where unknown.
+        ancestors: Numbers of the process that started it, of that one's parent and so on.
         connection: Key of the client connection, None where unknown.
         host: Address of the client.
         agent_key: Id of the agent or thread, from a header.
@@ -54,7 +55,7 @@ class Scope:
     aliases: tuple[tuple[str, str], ...] = ()
     process: str | None = None
     pid: int | None = None
-    parent_pid: int | None = None
+    ancestors: tuple[int, ...] = ()
     connection: str | None = None
     host: str | None = None
     agent_key: str | None = None
@@ -102,7 +103,7 @@ def read_scope(exchange: Exchange, request: Request | None) -> Scope:
         aliases=tuple(aliases),
         process=process,
         pid=client.get("pid"),
-        parent_pid=client.get("ppid"),
+        ancestors=_ancestors(client),
         connection=f"{host}:{port}" if host and port else None,
         host=str(host) if host else None,
         agent_key=agent_key,
@@ -128,6 +129,12 @@ def process_key(client: dict[str, Any]) -> str | None:
         return None
     parts = (pid, client.get("started"), client.get("ppid"), client.get("cwd"))
     return derived_id("process", json.dumps([*parts, client.get("command")], default=str))
+
+
+def _ancestors(client: dict[str, Any]) -> tuple[int, ...]:
+    """Of exchanges recorded before all of them were noted only the parent is known."""
+    parent = client.get("ppid")
+    return tuple(client.get("ancestors") or ([] if parent is None else [parent]))
 
 
 def _headers(exchange: Exchange) -> dict[str, str]:

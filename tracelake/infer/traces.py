@@ -57,13 +57,14 @@ class Traces:
         return self._by_connection.get(scope.connection or "")
 
     def of_parent(self, scope: Scope) -> Trace | None:
-        """The live trace of the process that started the one of this scope, or None.
+        """The live trace of the nearest process above the one of this scope, or None.
 
         A program may start others that have nothing to do with it: their words must agree too.
         """
-        if scope.source != "process" or scope.parent_pid is None:
+        if scope.source != "process":
             return None
-        return self._by_pid.get((scope.host, scope.parent_pid))
+        above = (self._by_pid.get((scope.host, pid)) for pid in scope.ancestors)
+        return next((trace for trace in above if trace is not None), None)
 
     def root_of(self, trace_id: str) -> str | None:
         """Span id of the root agent of a live trace, None while it has none."""

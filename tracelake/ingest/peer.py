@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _PROC = Path("/proc")
 _COMMAND_MAX_ARGS = 12
 _COMMAND_MAX_CHARS = 500
+#: Shells and launchers (`sh -c`, `uv run`, `make`) stand between a program and who started it.
+_ANCESTORS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Program:
     Attributes:
         pid: Process id.
         ppid: Its parent.
+        ancestors: Its parent, that one's parent and so on, without the system's first process.
         started: Clock ticks since boot; with `pid` it names the process for good.
         command: argv, shortened.
         cwd: Working directory, or None where it may not be read.
@@ -37,12 +40,14 @@ class Program:
     started: int
     command: tuple[str, ...]
     cwd: str | None
+    ancestors: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, the way they stand in `exchanges.client`."""
         return {
             "pid": self.pid,
             "ppid": self.ppid,
+            "ancestors": list(self.ancestors),
             "started": self.started,
             "command": list(self.command),
             "cwd": self.cwd,
@@ -53,8 +58,7 @@ def read_program(pid: int) -> Program | None:
     """The process of that id, or None when it is gone or not ours to see."""
     folder = _PROC / str(pid)
     try:
-        # the second field, the program's name, may itself hold spaces and parentheses
-        fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        fields = _stat(pid)
         command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except (OSError, IndexError):
         return None
@@ -63,16 +67,33 @@ def read_program(pid: int) -> Program | None:
     except OSError:
         cwd = None
     shown = tuple(part[:_COMMAND_MAX_CHARS] for part in command if part)[:_COMMAND_MAX_ARGS]
-    return Program(pid, int(fields[1]), int(fields[19]), shown, cwd)
+    parent = int(fields[1])
+    return Program(pid, parent, int(fields[19]), shown, cwd, tuple(_upwards(parent)))
 
 
 def is_alive(pid: int, started: int) -> bool:
     """Whether that very process still runs (a reused id does not count, a zombie neither)."""
     try:
-        fields = (_PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+        fields = _stat(pid)
     except (OSError, IndexError):
         return False
     return int(fields[19]) == started and fields[0] != "Z"
+
+
+def _stat(pid: int) -> list[str]:
+    # the second field, the program's name, may itself hold spaces and parentheses
+    return (_PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+
+
+def _upwards(pid: int) -> Iterator[int]:
+    for _ in range(_ANCESTORS_MAX):
+        if pid <= 1:
+            return
+        yield pid
+        try:
+            pid = int(_stat(pid)[1])
+        except (OSError, IndexError):
+            return
 
 
 def _socket_inode(port: int, relay_port: int) -> str | None:

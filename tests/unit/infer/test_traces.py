@@ -257,12 +257,18 @@ def test_a_sub_process_that_works_on_the_plan_of_its_parent_belongs_to_its_trace
     child = script.call(
         200, 300, [say("user", "Paint the west wall in white")], system="You are a painter."
     )
+    beside = {**parent, "pid": 10, "ppid": 99, "ancestors": [99, 98, parent["pid"]]}
+    script.client = {**beside, "started": 103}  # through a launcher and its shell
+    through = script.call(
+        350, 390, [say("user", "Paint the east wall in ochre")], system="You are a painter."
+    )
     script.client = {**parent, "pid": 9, "ppid": parent["pid"], "started": 102}
     stranger = script.call(
         400, 500, [say("user", "Count the sheep on the hill.")], system="You are a shepherd."
     )
     spans = script.spans()
     assert spans[child]["trace_id"] != spans[stranger]["trace_id"]
+    assert spans[through]["trace_id"] == spans[child]["trace_id"]
     above = spans.above(spans.agent_of(child))
     assert above is not None
     assert above["name"] == "planner"

@@ -43,6 +43,7 @@ def test_the_program_behind_a_connection_is_found_and_its_end_is_noticed() -> No
             found = watch.identify({"host": "127.0.0.1", "port": port})
             assert found["pid"] == client.pid
             assert found["ppid"] == os.getpid()
+            assert found["ancestors"][:2] == [os.getpid(), os.getppid()][: 1 + (os.getppid() > 1)]
             assert found["cwd"] == os.getcwd()  # noqa: PTH109 - as the system spells it
             assert watch.ended() == []
             client.stdin.close()
