@@ -218,16 +218,21 @@ def _plan(request: ForkRequest, problem: str | None) -> None:
     }
     if plan.tools_kept:
         lines["Tools that give their recorded results"] = ", ".join(plan.tools_kept)
-    elsewhere = "the offline provider" if plan.is_offline else "the provider, and costs"
-    lines["Model calls"] = (
-        f"up to {text.plural(plan.calls_recorded, 'answer')} from the recording; what the edit "
-        f"changes goes to {elsewhere}"
-        if request.allow_live and request.edit is not None
-        else f"{text.count(plan.calls_recorded)} can be answered from the recording"
-    )
+    lines["Model calls"] = _calls(plan)
     _what_will_happen(lines, list(plan.warnings))
     if _start_button("Rerun from here", problem):
         _confirm(plan)
+
+
+def _calls(plan: ForkPlan) -> str:
+    if not plan.request.allow_live or plan.request.edit is None:
+        return f"{text.count(plan.calls_recorded)} can be answered from the recording"
+    elsewhere = "the offline provider" if plan.is_offline else "the provider, at its price"
+    same = text.plural(plan.calls_recorded - 1 - plan.calls_after, "answer")
+    if not plan.calls_after:
+        return f"{same} from the recording; whatever else is asked goes to {elsewhere}"
+    after = text.plural(plan.calls_after, "call")
+    return f"{same} from the recording; of {after} after this step, changed ones go to {elsewhere}"
 
 
 def _what_will_happen(lines: dict[str, str], warnings: list[str]) -> None:

@@ -224,7 +224,12 @@ def test_the_plan_says_what_really_runs_again(stage: Stage, demo: str) -> None:
     assert tools["run_tests"].calls == 1
     assert tools["delegate"].is_delegation
     assert not tools["edit_file"].is_delegation
-    assert plan.calls_recorded == len(stage.spans(demo, kind="llm"))
+    calls = sorted(stage.spans(demo, kind="llm"), key=lambda call: call["end_time"])
+    assert (plan.calls_recorded, plan.calls_after) == (len(calls), 0)
+    plans = (plan_fork(stage.lake, ForkRequest(demo, call["span_id"])) for call in calls)
+    after = [plan.calls_after for plan in plans]
+    assert (after[0], after[-1]) == (len(calls) - 1, 0)
+    assert after == sorted(after, reverse=True)
 
 
 def _compare(stage: Stage, before: str, after: str):  # noqa: ANN202 - a Comparison

@@ -91,6 +91,8 @@ class ForkPlan:
         tools_kept: In-process tools that do not run again: their recorded results are given.
         is_offline: Whether the offline provider answered, which then answers live calls too.
         calls_recorded: Model calls that can be answered from the recording.
+        calls_after: Those of them that began after the forked call had ended: only these can be
+            changed by its edit. 0 where nothing is forked.
         warnings: What will not be as it was.
     """
 
@@ -103,6 +105,7 @@ class ForkPlan:
     warnings: tuple[str, ...]
     tools_kept: tuple[str, ...] = ()
     is_offline: bool = False
+    calls_after: int = 0
 
     @property
     def tools_again(self) -> list[ToolUse]:
@@ -123,6 +126,7 @@ class ForkPlan:
             "tools": [tool.to_json() for tool in self.tools],
             "tools_kept": list(self.tools_kept),
             "calls_recorded": self.calls_recorded,
+            "calls_after": self.calls_after,
             "warnings": list(self.warnings),
         }
 
@@ -139,11 +143,16 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     if not spans:
         raise NotInLake(f"no trace {request.trace_id!r} in this lake: `tracelake ls` lists them")
     recording = read_recording(lake, request.trace_id)
+    after = 0
     if request.span_id is not None:
         edit = edit_of(spans, request.span_id, request.edit)
         request = replace(request, span_id=call_to_fork(spans, request.span_id), edit=edit)
-        if recording.find(str(request.span_id)) is None:
+        forked = recording.find(str(request.span_id))
+        if forked is None:
             raise ConfigError(_no_answer(recording, str(request.span_id)))
+        after = sum(
+            one.is_call and one.exchange.start_time >= forked.end_time for one in recording.calls
+        )
     record = find_run(lake, request.trace_id)
     if record is None or not record.command:
         raise ConfigError(
@@ -164,7 +173,7 @@ def plan_fork(lake: Lake, request: ForkRequest) -> ForkPlan:
     kept = tuple(
         dict.fromkeys(one.name for one in read_tool_calls(lake, record, recording.trace_id))
     )
-    return ForkPlan(request, run_id, record, copy, tools, calls, warnings, kept, offline)
+    return ForkPlan(request, run_id, record, copy, tools, calls, warnings, kept, offline, after)
 
 
 def _no_answer(recording: Recording, span_id: str) -> str:
