@@ -21,15 +21,8 @@ from tracelake.replay.checkpoints import remove_checkpoint as drop_checkpoint
 from tracelake.replay.checkpoints import set_checkpoint as keep_checkpoint
 from tracelake.replay.compare import Comparison, pair_diff
 from tracelake.replay.conversation import body_of
-from tracelake.replay.fork import (
-    Fork,
-    ForkPlan,
-    ForkRequest,
-    ForkState,
-    forks_of,
-    plan_fork,
-    start_fork,
-)
+from tracelake.replay.fork import Fork, ForkState, forks_of, start_fork
+from tracelake.replay.plan import ForkPlan, ForkRequest, plan_fork
 from tracelake.replay.recording import is_incomplete
 from tracelake.replay.session import Edit
 from tracelake.replay.sides import compare_sides, read_side

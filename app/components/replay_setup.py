@@ -12,10 +12,10 @@ from app.components import kept, press, replay_edit, text
 from app.components.replay_checkpoints import render_checkpoints
 from app.components.replay_edit import ANSWER, BODY, REQUEST, RESULT
 from tracelake.errors import NotInLake, TraceLakeError
-from tracelake.replay.fork import ForkRequest
+from tracelake.replay.plan import ForkRequest
 
 if TYPE_CHECKING:
-    from tracelake.replay.fork import ForkPlan
+    from tracelake.replay.plan import ForkPlan
     from tracelake.replay.session import Edit
 
 NOTHING = "Nothing"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from app import forks, service
 from tracelake.errors import NotInLake, QueryError
 from tracelake.replay.checkpoints import find_checkpoint
-from tracelake.replay.fork import ForkRequest
+from tracelake.replay.plan import ForkRequest
 from tracelake.replay.session import Edit
 from tracelake.replay.source import find_trace_of
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracelake.ingest import collector
 from tracelake.lake import Lake
-from tracelake.replay.fork import Fork, ForkRequest, plan_fork, start_fork
+from tracelake.replay.fork import Fork, start_fork
 from tracelake.replay.launch import Streams
+from tracelake.replay.plan import ForkRequest, plan_fork
 from tracelake.replay.recorded import settle, start_recorded
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.replay_support import SEQUENTIAL, TIMEOUT_S, staged, write_program
 from tracelake.cli import main
 from tracelake.lake import Lake
-from tracelake.replay.fork import ForkRequest
+from tracelake.replay.plan import ForkRequest
 from tracelake.replay.session import Edit
 
 if TYPE_CHECKING:

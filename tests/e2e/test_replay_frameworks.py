@@ -21,7 +21,7 @@ from tests.programs.trees import expected_paths, scores
 from tests.programs.upstream import ScriptedUpstream, running_upstream
 from tracelake.ingest import collector
 from tracelake.lake import Lake
-from tracelake.replay.fork import ForkRequest
+from tracelake.replay.plan import ForkRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,8 @@ import pytest
 
 from tests.e2e.replay_support import SLOW, TIMEOUT_S, Stage, environment, staged, write_program
 from tests.support import eventually
-from tracelake.replay.fork import ForkRequest, forks_of
+from tracelake.replay.fork import forks_of
+from tracelake.replay.plan import ForkRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,8 @@ from pathlib import Path
 from tracelake.config import Location
 from tracelake.ingest.collector import find_running
 from tracelake.lake import Lake
-from tracelake.replay.fork import ForkRequest, plan_fork, start_fork
+from tracelake.replay.fork import start_fork
+from tracelake.replay.plan import ForkRequest, plan_fork
 
 os.environ["SLOW_NOW"] = "1"
 lake = Lake(sys.argv[1])

@@ -24,7 +24,8 @@ from tracelake.demo.launch import copy_repository
 from tracelake.replay import tree
 from tracelake.replay.checkpoints import find_checkpoint, set_checkpoint
 from tracelake.replay.compare import compare
-from tracelake.replay.fork import ForkRequest, forks_of, plan_fork
+from tracelake.replay.fork import forks_of
+from tracelake.replay.plan import ForkRequest, plan_fork
 from tracelake.replay.session import Edit
 from tracelake.replay.streams import dump
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.replay_support import TIMEOUT_S, Stage, staged, write_program
-from tracelake.replay.fork import ForkRequest, plan_fork
+from tracelake.replay.plan import ForkRequest, plan_fork
 from tracelake.replay.session import Edit
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from tracelake.replay.answer import parse_whole
 from tracelake.replay.checkpoints import find_checkpoint
 from tracelake.replay.compare_page import render_page
 from tracelake.replay.conversation import load_tools
-from tracelake.replay.fork import ForkRequest, forks_of, plan_fork, start_fork
+from tracelake.replay.fork import forks_of, start_fork
+from tracelake.replay.plan import ForkRequest, plan_fork
 from tracelake.replay.reissue import replay_conversation
 from tracelake.replay.session import Edit
 from tracelake.replay.sides import compare_sides, read_side
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from tracelake.cli.options import Commands
     from tracelake.lake import Lake
     from tracelake.replay.compare import Comparison
-    from tracelake.replay.fork import Fork, ForkPlan, ForkState
+    from tracelake.replay.fork import Fork, ForkState
+    from tracelake.replay.plan import ForkPlan
     from tracelake.replay.sides import Side
 
 #: Keys of whole answers, one for each wire format: text files without them are an answer's text.
