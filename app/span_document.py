@@ -188,6 +188,7 @@ _SOURCES = {
     "result_id": "the id of its result",
     "tool_text": "the text of a tool call",
     "tool_call": "a tool call",
+    "command": "a tool call that started its program",
     "header": "a header of the request",
     "argument": "an argument of a tool call",
     "result": "a tool result",

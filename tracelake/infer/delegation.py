@@ -6,6 +6,7 @@ that has its result already is only a weaker candidate, not none.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tracelake.infer.identity import Persona
     from tracelake.infer.phrases import Found
+    from tracelake.infer.scope import Scope
     from tracelake.infer.state import Agent, Call, ToolCall
 
 #: A relay notes the end of an answer a little after the client has read it.
@@ -256,6 +258,31 @@ def waiting_tool(
         for t in tools
     )
     return max(ranked, key=lambda r: r[:4], default=(0, 0, True, 0, None))[4]
+
+
+def launching_tool(agents: Iterable[Agent], scope: Scope) -> ToolCall | None:
+    """The tool call without a result that started the process of a call, by the words of both.
+
+    It is one of a process above, and its arguments name the program; of several the one that has
+    most of the program's own arguments too, and rather one that started nothing yet.
+    """
+    if not scope.command:
+        return None
+    program, *given = scope.command
+    above = {(scope.host, pid) for pid in scope.ancestors}
+    named = re.compile(rf"(?<![\w.-]){re.escape(program)}(?![\w-]|\.\w)")
+    launching = (
+        tool
+        for agent in agents
+        for tool in agent.awaiting.values()
+        if (tool.call.scope.host, tool.call.scope.pid) in above and named.search(tool.arguments)
+    )
+    ranked = (
+        (sum(word in t.arguments for word in given), not t.children, t.start, -tool_ordinal(t), t)
+        for t in launching
+    )
+    best = max(ranked, key=lambda r: r[:4], default=None)
+    return best[4] if best else None
 
 
 def naming_tool(agents: Iterable[Agent], persona: Persona) -> ToolCall | None:

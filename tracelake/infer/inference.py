@@ -121,10 +121,10 @@ class Inference:
         known = self._traces.known(asked.scope)
         above = self._traces.of_parent(asked.scope) if known is None else None
         if above is not None:
-            sight = look(asked, above.threads, above.phrases)
+            sight = look(asked, above.threads, above.phrases, above)
             known = above if sight.is_started else None
         threads, phrases = self._traces.indexes(known, asked.scope)
-        sight = Sight() if is_auxiliary and known else look(asked, threads, phrases)
+        sight = Sight() if is_auxiliary and known else look(asked, threads, phrases, above)
         trace = known or sight.trace or self._traces.near(asked, is_auxiliary=is_auxiliary)
         if trace is None:
             trace = self._traces.add(exchange, asked.scope, threads, phrases)

@@ -108,6 +108,27 @@ def _words_of_name(tool_name: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", spaced) if word]
 
 
+def command_words(client: dict[str, Any]) -> tuple[str, ...]:
+    """The words of the client's command as a shell was given them: its program, its arguments.
+
+    The program is the name of a file or module; nothing where it is code alone.
+    """
+    command = [str(part) for part in client.get("command") or ()]
+    if not command:
+        return ()
+    first = PurePath(command[0]).name
+    if not _INTERPRETER.match(first):
+        return (first, *command[1:])
+    for place, part in enumerate(command[1:], 1):
+        if part == "-m":
+            return tuple(command[place + 1 :])
+        if part.startswith("-c"):
+            return ()
+        if not part.startswith("-"):
+            return (PurePath(part).name, *command[place + 1 :])
+    return ()
+
+
 def program_name(client: dict[str, Any]) -> str | None:
     """A readable name of the client program, from its command line, or None."""
     command = [str(part) for part in client.get("command") or ()]

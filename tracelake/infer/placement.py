@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from tracelake.infer.auxiliary import asks_for_summary
 from tracelake.infer.delegation import (
+    Link,
     choose_link,
+    launching_tool,
     naming_tool,
     tool_that_named,
     waiting_tool,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tracelake.infer.delegation import Link
     from tracelake.infer.identity import Persona
     from tracelake.infer.phrases import PhraseIndex
     from tracelake.infer.scope import Scope
@@ -144,8 +145,18 @@ class Placement:
     resample_of: Call | None = None
 
 
-def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
-    """Compare a request with the earlier calls of an index."""
+def look(
+    asked: Asked, threads: ThreadIndex, phrases: PhraseIndex, above: Trace | None = None
+) -> Sight:
+    """Compare a request with the earlier calls of an index.
+
+    Args:
+        asked: The request.
+        threads: Conversations it may continue or repeat.
+        phrases: Words that may have started it.
+        above: For the first call of a process, the trace of a process above it: one of its tool
+            calls may have started this one.
+    """
 
     def may_link(call: Call) -> bool:
         return call.scope.agent_key == asked.scope.agent_key and call.start <= asked.start
@@ -165,6 +176,10 @@ def look(asked: Asked, threads: ThreadIndex, phrases: PhraseIndex) -> Sight:
     )
     found = phrases.search(asked.messages, [asked.request.system])
     link = choose_link(found, persona=asked.persona, start=asked.start)
+    if above is not None and same is None and (link is None or link.kind != "tool"):
+        tool = launching_tool(above.agents, asked.scope)
+        if tool is not None:
+            link = Link("tool", tool.call, tool, Evidence("command", 0.9), hash(tool.span_id))
     return Sight(same=same, link=link)
 
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracelake.infer.names import command_words
 from tracelake.model import derived_id, is_valid_id
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Scope:
         process: Key of the client process, None where unknown.
         pid: Its number, None where unknown.
         ancestors: Numbers of the process that started it, of that one's parent and so on.
+        command: Words that started the process, its program first; empty where unknown.
         connection: Key of the client connection, None where unknown.
         host: Address of the client.
         agent_key: Id of the agent or thread, from a header.
@@ -56,6 +58,7 @@ class Scope:
     process: str | None = None
     pid: int | None = None
     ancestors: tuple[int, ...] = ()
+    command: tuple[str, ...] = ()
     connection: str | None = None
     host: str | None = None
     agent_key: str | None = None
@@ -104,6 +107,7 @@ def read_scope(exchange: Exchange, request: Request | None) -> Scope:
         process=process,
         pid=client.get("pid"),
         ancestors=_ancestors(client),
+        command=command_words(client),
         connection=f"{host}:{port}" if host and port else None,
         host=str(host) if host else None,
         agent_key=agent_key,

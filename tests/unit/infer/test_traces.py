@@ -14,6 +14,7 @@ from tests.unit.infer.programs import (
     Spans,
     at,
     delegated,
+    got,
     say,
     use,
 )
@@ -272,3 +273,35 @@ def test_a_sub_process_that_works_on_the_plan_of_its_parent_belongs_to_its_trace
     above = spans.above(spans.agent_of(child))
     assert above is not None
     assert above["name"] == "planner"
+
+
+def test_a_program_that_a_tool_call_starts_belongs_to_its_trace() -> None:
+    """Its command stands in the call's arguments, whatever it asks; reading a file is no start."""
+    script = Script()
+    parent = script.client
+    asked = [
+        use("c1", "bash", command="cd work && uv run walls.py --side west | tee log"),
+        use("c2", "bash", command="cd work && uv run walls.py --side east"),
+        use("c3", "read", path="sheep.py.bak"),
+    ]
+    script.call(0, 100, [QUESTION], asked)
+    children = []
+    for number, words in enumerate((["walls.py", "--side", "east"], ["sheep.py"], ["walls.py"])):
+        pid = 20 + number
+        launched = {"command": ["/venv/bin/python3", "-u", *words], "started": pid}
+        above = {"pid": pid, "ppid": 99, "ancestors": [99, parent["pid"] if number < 2 else 5]}
+        script.client = {**parent, **above, **launched}
+        task = say("user", f"What is to be done on day {number}?")
+        children.append(script.call(200, 300, [task], [use("d", "look")], system="You help."))
+        said = [task, use("d", "look"), got("d", "Nothing.")]
+        again = script.call(310, 400, said, [say("assistant", "Rest.")], system="You help.")
+        assert script.spans()[again]["parent_id"] == script.spans()[children[-1]]["parent_id"]
+    spans = script.spans()
+    traces = [spans[child]["trace_id"] for child in children]
+    assert len(set(traces)) == 3
+    tool = spans.above(spans.agent_of(children[0]))
+    assert tool is not None
+    assert tool["tool_name"] == "bash"
+    assert "east" in str(tool["parameters"])
+    assert spans.agent_of(children[0])["evidence"] == "inferred"
+    assert all(spans.above(spans.agent_of(child)) is None for child in children[1:])
