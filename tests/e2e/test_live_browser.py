@@ -199,7 +199,7 @@ def test_texts_of_a_trace_are_never_markup(page: Page, served: tuple[Lake, str])
         expect(page.locator(".tl-detail h3")).to_be_visible()
     page.keyboard.press("k")
     expect(page.locator(".tl-detail")).to_contain_text("<script>")
-    page.evaluate(f"{GRAPH}.view.cy.nodes().forEach((n) => n.emit('mouseover'))")
+    page.evaluate(f"() => {{ {GRAPH}.view.cy.nodes().forEach((n) => n.emit('mouseover')); }}")
     assert page.locator(".tl-graph img, .tl-graph script").count() == 0
     assert page.title() != "owned"
     assert not [url for url in foreign if not url.startswith((base, "data:", "blob:", "ws:"))]
