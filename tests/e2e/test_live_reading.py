@@ -208,6 +208,51 @@ def test_reading_goes_on_while_the_run_does(page: Page, served: tuple[Lake, str]
         expect(panel.get_by_text(str(number))).to_have_count(2)
 
 
+#: The page drops the graph and puts it back elsewhere, as it does when it is drawn anew.
+PUT_BACK = f"""async () => {{
+    const live = {GRAPH};
+    const found = performance.getEntriesByType("resource").map(({{ name }}) => name);
+    const of = (kind) => found.find((name) => name.endsWith(`graph.${{kind}}`));
+    const {{ default: mount }} = await import(of("js"));
+    const data = {{ trace: live.trace, selected: live.asked, actions: live.actions }};
+    const told = {{ setStateValue: live.tell, setTriggerValue: live.trigger }};
+    const before = live.root.getRootNode();
+    mount({{ parentElement: before, data, ...told }})();
+    live.root.remove();
+    const host = document.createElement("div");
+    before.host.replaceWith(host);
+    const after = host.attachShadow({{ mode: "open" }});
+    after.innerHTML = `<div class="tl-place"></div><link rel="stylesheet" href="${{of("css")}}">`;
+    mount({{ parentElement: after, data, ...told }});
+    return {GRAPH} === live && after.contains(live.root);
+}}"""
+
+
+def test_a_graph_that_is_put_back_is_looked_at_as_before(
+    page: Page, served: tuple[Lake, str]
+) -> None:
+    """What left the page for a moment is scrolled as it was: the timeline and the panel."""
+    lake, base = served
+    run = Run(lake, "put-back")
+    asked = [{"role": "user", "content": "line\n" * 400}]
+    for index in range(40):
+        run.call(f"c{index}", system="be brief", messages=asked)
+    show(page, base, "put-back", 80)
+    page.keyboard.press("k")
+    expect(page.locator('.tl-row.on[data-id="c39"]')).to_be_in_viewport()
+    panel = page.locator(".tl-detail")
+    expect(panel).to_contain_text("answer c39")
+    panel.get_by_text("be brief").first.click()
+    panel.get_by_text("line").first.click()
+    scrolled = f"""() => [{GRAPH}.timeline.scroll, {GRAPH}.parts.detail].map((e) => e.scrollTop)"""
+    page.evaluate(f"() => {{ {GRAPH}.parts.detail.scrollTop = 200; }}")
+    page.wait_for_function(f"({scrolled})().every((top) => top > 100)")
+    before = page.evaluate(scrolled)
+    assert page.evaluate(PUT_BACK)
+    page.wait_for_function(f"(before) => String(({scrolled})()) === String(before)", arg=before)
+    expect(page.locator('.tl-row.on[data-id="c39"]')).to_be_in_viewport()
+
+
 def test_long_names_and_times_leave_room_for_the_rest(page: Page, served: tuple[Lake, str]) -> None:
     """Beside a long name its figures are read; signs are cut between, time is told in minutes."""
     lake, base = served

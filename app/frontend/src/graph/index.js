@@ -12,7 +12,7 @@ import { readTheme, watchTheme } from "../shared/theme.js";
 import { AgentMenu } from "./agents.js";
 import { buildFrame, showErrors, showLegend, showState, showTip } from "./chrome.js";
 import { Detail } from "./detail/panel.js";
-import { adopt, keep } from "./keep.js";
+import { adopt, keep, scrollBack, watchScrolls } from "./keep.js";
 import { Stream } from "./stream.js";
 import { Ticker } from "./ticker.js";
 import { Timeline } from "./timeline.js";
@@ -36,6 +36,7 @@ class LiveGraph {
     this.root = root;
     root.tabIndex = 0;
     root.setAttribute("aria-label", "Execution graph");
+    watchScrolls(root);
     this.agents = new AgentMenu((agents) => this.pickAgents(agents));
     this.parts = buildFrame(root, {
       agents: this.agents.box,
@@ -385,6 +386,7 @@ export default function mount(component) {
     note(live, !kept);
     parentElement.tlLiveGraph = live;
     parentElement.querySelector(".tl-place").replaceChildren(live.root);
+    scrollBack(live.root, parentElement);
   }
   live.update(component);
   return () => {

@@ -19,3 +19,19 @@ export function keep(live) {
   adopt()?.destroy();
   waiting = { live, timer: setTimeout(() => adopt()?.destroy(), KEEP_MS) };
 }
+
+/** Note how far anything inside is scrolled: what leaves the page and comes back is at its top. */
+export function watchScrolls(root) {
+  const noteScroll = ({ target }) => (target.tlScrolled = [target.scrollLeft, target.scrollTop]);
+  root.addEventListener("scroll", noteScroll, { capture: true, passive: true });
+}
+
+/** Scroll everything inside to where it was before it left the page, once the style of its new place holds. */
+export function scrollBack(root, place) {
+  const scroll = () => {
+    for (const element of root.querySelectorAll("*")) if (element.tlScrolled) element.scrollTo(...element.tlScrolled);
+  };
+  const style = place.querySelector("link[rel=stylesheet]");
+  if (style && !style.sheet) style.addEventListener("load", scroll, { once: true });
+  else scroll();
+}
