@@ -25,7 +25,7 @@ unit: $(VENV)/.installed-dev
 	TZ=Pacific/Auckland $(BIN)/pytest -m "not e2e" -n 2
 
 e2e: $(VENV)/.installed-dev browser
-	TZ=Pacific/Auckland $(BIN)/pytest -m "e2e and not alone" -n 2 --dist loadfile
+	TZ=Pacific/Auckland $(BIN)/pytest -m "e2e and not alone" -n 3 --dist loadfile
 	TZ=Pacific/Auckland $(BIN)/pytest -m "e2e and alone"
 
 format: $(VENV)/.installed-dev
@@ -44,11 +44,11 @@ $(BIN)/python:
 	$(BIN)/python -m pip install -q --upgrade pip
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES) constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python $(SOURCES) constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -25,7 +25,7 @@ from tracelake.storage.xlog import ExchangeLog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone]
+pytestmark = pytest.mark.e2e
 
 UNLIMITED = resource.RLIM_INFINITY
 
