@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # what an installation is made of: the package's metadata and the browser components
 SOURCES := pyproject.toml hatch_build.py $(shell find app/frontend -type f -not -path '*/node_modules/*')
 
+# the tests start hundreds of processes: each would compile everything anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types unit e2e browser format clean
 
 ## Runs a multi-agent program against the offline provider and opens the app on it.
@@ -44,11 +47,11 @@ $(BIN)/python:
 	$(BIN)/python -m pip install -q --upgrade pip
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES) constraints.txt
-	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python $(SOURCES) constraints.txt
-	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:
