@@ -266,9 +266,9 @@ def launching_tool(agents: Iterable[Agent], scope: Scope) -> ToolCall | None:
     It is one of a process above, and its arguments name the program; of several the one that has
     most of the program's own arguments too, and rather one that started nothing yet.
     """
-    if not scope.command:
+    program, *given = scope.command or ("",)
+    if not program:  # unknown, code alone, or a folder without a name such as `.`
         return None
-    program, *given = scope.command
     above = {(scope.host, pid) for pid in scope.ancestors}
     named = re.compile(rf"(?<![\w.-]){re.escape(program)}(?![\w-]|\.\w)")
     launching = (

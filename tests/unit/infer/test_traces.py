@@ -286,10 +286,11 @@ def test_a_program_that_a_tool_call_starts_belongs_to_its_trace() -> None:
     ]
     script.call(0, 100, [QUESTION], asked)
     children = []
-    for number, words in enumerate((["walls.py", "--side", "east"], ["sheep.py"], ["walls.py"])):
+    commands = (["walls.py", "--side", "east"], ["sheep.py"], ["walls.py"], ["."])
+    for number, words in enumerate(commands):
         pid = 20 + number
         launched = {"command": ["/venv/bin/python3", "-u", *words], "started": pid}
-        above = {"pid": pid, "ppid": 99, "ancestors": [99, parent["pid"] if number < 2 else 5]}
+        above = {"pid": pid, "ppid": 99, "ancestors": [99, parent["pid"] if number != 2 else 5]}
         script.client = {**parent, **above, **launched}
         task = say("user", f"What is to be done on day {number}?")
         children.append(script.call(200, 300, [task], [use("d", "look")], system="You help."))
@@ -298,7 +299,7 @@ def test_a_program_that_a_tool_call_starts_belongs_to_its_trace() -> None:
         assert script.spans()[again]["parent_id"] == script.spans()[children[-1]]["parent_id"]
     spans = script.spans()
     traces = [spans[child]["trace_id"] for child in children]
-    assert len(set(traces)) == 3
+    assert len(set(traces)) == 4
     tool = spans.above(spans.agent_of(children[0]))
     assert tool is not None
     assert tool["tool_name"] == "bash"
